@@ -1,0 +1,512 @@
+//! What a child is doing, and how we know: a reducer over its output, its screen, its terminal and its end.
+//! A plain value; it is told the time, and tells when it wants to look again.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use regex::Regex;
+
+use super::rules::{Meaning, Rules, Sign};
+use crate::id::Exit;
+
+/// What a child is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not yet seen at its prompt.
+    Starting,
+    /// At its prompt.
+    Idle,
+    /// Working.
+    Busy,
+    /// Asking something a message must not answer.
+    NeedsInput {
+        /// What it asks for, in a word or two.
+        what: String,
+    },
+    /// Out of quota or rate, as its screen says.
+    Limited,
+    /// It ended.
+    Exited(Exit),
+    /// Its keeper is gone, and with it its exit status.
+    Lost,
+    /// Nothing we see tells. This is not idle.
+    Unknown,
+}
+
+impl State {
+    /// The state in one word, as answers write it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            State::Starting => "starting",
+            State::Idle => "idle",
+            State::Busy => "busy",
+            State::NeedsInput { .. } => "needs_input",
+            State::Limited => "limited",
+            State::Exited(_) => "exited",
+            State::Lost => "lost",
+            State::Unknown => "unknown",
+        }
+    }
+
+    /// Over for good.
+    pub fn ended(&self) -> bool {
+        matches!(self, State::Exited(_) | State::Lost)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            State::NeedsInput { what } => write!(f, "needs_input ({what})"),
+            State::Exited(exit) => write!(f, "exited ({exit})"),
+            other => f.write_str(other.word()),
+        }
+    }
+}
+
+/// What the kernel says of the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tty {
+    /// Lines are edited by the kernel (ICANON).
+    pub canonical: bool,
+    /// The process group in the foreground, if there is one.
+    pub foreground: Option<i32>,
+}
+
+/// What can be looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The visible screen.
+    pub screen: &'a str,
+    /// The window title.
+    pub title: Option<&'a str>,
+    /// The program's own word (OSC 7501): `state`, or `state kind`.
+    pub status: Option<&'a str>,
+}
+
+/// The state with its reason; see the module.
+#[derive(Debug)]
+pub struct Reducer {
+    rules: Vec<Compiled>,
+    foreground_is_idle: bool,
+    silence_is_idle: bool,
+    quiet: Duration,
+    child: i32,
+    started: Instant,
+    output: Option<Instant>,
+    typed: Option<Instant>,
+    tty: Option<Tty>,
+    edits: bool,
+    looked: Option<Instant>,
+    state: State,
+    why: String,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    on: Sign,
+    pattern: Regex,
+    meaning: Meaning,
+    what: String,
+}
+
+impl Reducer {
+    /// Looking costs some microseconds; while output flows, this often is enough.
+    const LOOK_EVERY: Duration = Duration::from_millis(30);
+    /// A shell in the foreground that is silent for this long has printed its prompt.
+    const PROMPT_QUIET: Duration = Duration::from_millis(100);
+    /// A program that shows nothing this long after Enter took it, or never will.
+    const REACTION: Duration = Duration::from_secs(2);
+    /// A program whose prompt was not recognised by then will not be.
+    const STARTING: Duration = Duration::from_secs(60);
+    /// A program without rules that prints nothing at all has started by then.
+    const SILENT_START: Duration = Duration::from_secs(1);
+
+    /// For the program `child`, spawned at `now`. Patterns that do not compile never match: a preset's are checked when it is read.
+    pub fn new(rules: &Rules, child: i32, now: Instant) -> Self {
+        let compile = |rule: &super::rules::Rule| {
+            Some(Compiled {
+                on: rule.on,
+                pattern: Regex::new(&rule.matches).ok()?,
+                meaning: rule.state,
+                what: rule.what.clone().unwrap_or_else(|| "input".into()),
+            })
+        };
+        Self {
+            rules: rules.rules.iter().filter_map(compile).collect(),
+            foreground_is_idle: rules.foreground_is_idle,
+            silence_is_idle: rules.silence_is_idle,
+            quiet: Duration::from_millis(rules.quiet_ms.unwrap_or(Rules::QUIET_MS).into()),
+            child,
+            started: now,
+            output: None,
+            typed: None,
+            tty: None,
+            edits: false,
+            looked: None,
+            state: State::Starting,
+            why: "just spawned".into(),
+        }
+    }
+
+    /// The state as of the last look.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Which rule said so.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Whether anything could ever show that this program is idle.
+    pub fn can_be_idle(&self) -> bool {
+        self.foreground_is_idle
+            || self.silence_is_idle
+            || self.rules.iter().any(|rule| rule.meaning == Meaning::Idle)
+    }
+
+    /// Whether looking needs the terminal's foreground group; ask for it before [`Reducer::look`].
+    pub fn wants_tty(&self) -> bool {
+        self.foreground_is_idle
+    }
+
+    /// The child wrote something.
+    pub fn output(&mut self, now: Instant) {
+        self.output = Some(now);
+    }
+
+    /// Enter was pressed after a message: busy until something shows otherwise.
+    pub fn typed(&mut self, now: Instant) {
+        if !self.state.ended() {
+            self.typed = Some(now);
+            self.conclude(State::Busy, "a message was typed".into());
+        }
+    }
+
+    /// What the kernel says of the terminal, now.
+    pub fn tty(&mut self, tty: Tty) {
+        self.edits |= tty.foreground == Some(self.child) && !tty.canonical;
+        self.tty = Some(tty);
+    }
+
+    /// The child ended.
+    pub fn exited(&mut self, exit: Exit) {
+        self.conclude(State::Exited(exit), "its parent was told so by wait".into());
+    }
+
+    /// The keeper is gone without an exit status.
+    pub fn lost(&mut self, why: &str) {
+        self.conclude(State::Lost, why.into());
+    }
+
+    /// Decides anew from what is seen. Says whether the state changed.
+    pub fn look(&mut self, look: Look<'_>, now: Instant) -> bool {
+        self.looked = Some(now);
+        if self.state.ended() {
+            return false;
+        }
+        let (state, why) = self.judge(look, now);
+        self.conclude(state, why)
+    }
+
+    /// When to look again, if nothing happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.state.ended() {
+            return None;
+        }
+        let looked = self.looked?;
+        let due = [
+            self.output.map(|at| at.max(looked.checked_sub(Self::LOOK_EVERY).unwrap_or(at)) + Self::LOOK_EVERY),
+            self.output.map(|at| at + Self::PROMPT_QUIET),
+            self.output.map(|at| at + self.quiet),
+            self.typed.map(|at| at + Self::REACTION),
+            Some(self.started + Self::SILENT_START),
+            Some(self.started + Self::STARTING),
+        ];
+        // A shell's foreground job may end without a word.
+        let job = (self.foreground_is_idle && self.state == State::Busy).then_some(looked + Duration::from_millis(250));
+        due.into_iter().flatten().filter(|at| *at > looked).chain(job).min()
+    }
+
+    fn conclude(&mut self, state: State, why: String) -> bool {
+        let changed = self.state != state;
+        self.state = state;
+        self.why = why;
+        changed
+    }
+
+    fn judge(&self, look: Look<'_>, now: Instant) -> (State, String) {
+        let silent = self.output.map_or(now - self.started, |at| now.saturating_duration_since(at));
+        let reacted = self.reacted(now);
+        for rule in &self.rules {
+            let Some(text) = rule.on.text(look) else { continue };
+            if !rule.pattern.is_match(text) {
+                continue;
+            }
+            let state = match rule.meaning {
+                Meaning::Idle if !reacted => continue,
+                Meaning::Idle => State::Idle,
+                Meaning::Starting => State::Starting,
+                Meaning::Busy => State::Busy,
+                Meaning::NeedsInput => State::NeedsInput { what: rule.what.clone() },
+                Meaning::Limited => State::Limited,
+            };
+            return (state, format!("its {} matches {}", rule.on.word(), rule.pattern));
+        }
+        if !reacted {
+            return (State::Busy, "a message was typed, and nothing was written since".into());
+        }
+        if self.foreground_is_idle
+            && let Some(Tty { foreground: Some(group), canonical }) = self.tty
+        {
+            if group != self.child {
+                return (State::Busy, format!("process group {group} is in the foreground"));
+            }
+            // A shell that edits its own lines gives the terminal back to the kernel while a command runs.
+            if self.edits && canonical {
+                return (State::Busy, "the shell is not reading a line".into());
+            }
+            if silent >= Self::PROMPT_QUIET && (self.output.is_some() || silent >= Self::SILENT_START) {
+                return (State::Idle, "the shell itself is in the foreground and silent".into());
+            }
+        }
+        let starting = self.state == State::Starting && now - self.started < self.patience();
+        if starting {
+            return (State::Starting, "its prompt was not seen yet".into());
+        }
+        if silent < self.quiet {
+            return (State::Busy, "it is writing".into());
+        }
+        if self.silence_is_idle {
+            return (State::Idle, format!("silent for {} ms", self.quiet.as_millis()));
+        }
+        (State::Unknown, "silent, and no rule says what that means".into())
+    }
+
+    /// An idle screen counts only once the program has answered to Enter: before, it is the old screen.
+    fn reacted(&self, now: Instant) -> bool {
+        self.typed.is_none_or(|typed| {
+            self.output.is_some_and(|at| at > typed) || now.saturating_duration_since(typed) >= Self::REACTION
+        })
+    }
+
+    /// How long a program may be starting: as long as its prompt may still be recognised.
+    fn patience(&self) -> Duration {
+        if self.rules.iter().any(|rule| rule.meaning == Meaning::Idle) {
+            Self::STARTING
+        } else if self.output.is_none() {
+            Self::SILENT_START
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
+impl Sign {
+    fn word(self) -> &'static str {
+        match self {
+            Sign::Screen | Sign::Bottom => "screen",
+            Sign::Title => "title",
+            Sign::Status => "status (OSC 7501)",
+        }
+    }
+
+    fn text(self, look: Look<'_>) -> Option<&str> {
+        match self {
+            Sign::Screen => Some(look.screen),
+            Sign::Bottom => Some(bottom(look.screen)),
+            Sign::Title => look.title,
+            Sign::Status => look.status,
+        }
+    }
+}
+
+/// The last twelve lines that are not blank.
+fn bottom(screen: &str) -> &str {
+    let screen = screen.trim_end();
+    let mut lines = 0;
+    for (at, _) in screen.rmatch_indices('\n') {
+        lines += usize::from(!screen[at + 1..].lines().next().unwrap_or_default().trim().is_empty());
+        if lines == 12 {
+            return &screen[at + 1..];
+        }
+    }
+    screen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::child::rules::Rule;
+
+    const CHILD: i32 = 100;
+
+    struct Told {
+        reducer: Reducer,
+        start: Instant,
+        screen: String,
+        title: Option<String>,
+        status: Option<String>,
+    }
+
+    impl Told {
+        fn new(rules: Rules) -> Self {
+            let start = Instant::now();
+            let reducer = Reducer::new(&rules, CHILD, start);
+            Told { reducer, start, screen: String::new(), title: None, status: None }
+        }
+
+        fn at(&self, ms: u64) -> Instant {
+            self.start + Duration::from_millis(ms)
+        }
+
+        fn prints(&mut self, ms: u64, screen: &str) -> &mut Self {
+            self.screen = screen.into();
+            self.reducer.output(self.at(ms));
+            self
+        }
+
+        fn foreground(&mut self, group: i32) -> &mut Self {
+            self.reducer.tty(Tty { canonical: true, foreground: Some(group) });
+            self
+        }
+
+        fn edits_its_line(&mut self) -> &mut Self {
+            self.reducer.tty(Tty { canonical: false, foreground: Some(CHILD) });
+            self
+        }
+
+        fn types(&mut self, ms: u64) -> &mut Self {
+            self.reducer.typed(self.at(ms));
+            self
+        }
+
+        #[track_caller]
+        fn is(&mut self, ms: u64, state: &str) -> &mut Self {
+            let look = Look {
+                screen: &self.screen,
+                title: self.title.as_deref(),
+                status: self.status.as_deref(),
+            };
+            self.reducer.look(look, self.start + Duration::from_millis(ms));
+            assert_eq!(self.reducer.state().to_string(), state, "at {ms} ms: {}", self.reducer.why());
+            self
+        }
+    }
+
+    fn rule(on: Sign, matches: &str, state: Meaning) -> Rule {
+        Rule { on, matches: matches.into(), state, what: None }
+    }
+
+    fn shell() -> Rules {
+        Rules { foreground_is_idle: true, ..Rules::default() }
+    }
+
+    #[test]
+    fn a_shell_is_idle_when_it_is_in_the_foreground_and_silent() {
+        Told::new(shell())
+            .foreground(CHILD)
+            .prints(10, "$ ")
+            .is(20, "busy")
+            .is(120, "idle")
+            .types(200)
+            .is(210, "busy")
+            .prints(211, "$ sleep 9")
+            .foreground(200)
+            .is(5000, "busy")
+            .foreground(CHILD)
+            .is(5001, "idle");
+    }
+
+    #[test]
+    fn a_shell_that_edits_lines_is_busy_while_it_does_not() {
+        Told::new(shell())
+            .edits_its_line()
+            .prints(10, "$ ")
+            .is(120, "idle")
+            .types(200)
+            .prints(201, "$ builtin")
+            .foreground(CHILD)
+            .is(5000, "busy")
+            .edits_its_line()
+            .is(5001, "idle");
+    }
+
+    #[test]
+    fn an_old_prompt_is_not_an_answer_to_a_new_message() {
+        let rules = Rules { rules: vec![rule(Sign::Bottom, ">>>$", Meaning::Idle)], ..Rules::default() };
+        Told::new(rules)
+            .is(500, "starting")
+            .prints(600, ">>>")
+            .is(601, "idle")
+            .types(1000)
+            .is(1100, "busy")
+            .prints(1200, ">>> 1+1\n2\n>>>")
+            .is(1201, "idle")
+            .types(2000)
+            .is(3999, "busy")
+            .is(4000, "idle");
+    }
+
+    #[test]
+    fn silence_of_a_program_nobody_described_is_not_idleness() {
+        Told::new(Rules::default()).is(500, "starting").is(2000, "unknown").prints(2100, "x").is(2200, "busy").is(9000, "unknown");
+        let quiet = Rules { silence_is_idle: true, quiet_ms: Some(300), ..Rules::default() };
+        Told::new(quiet).prints(10, "x").is(20, "busy").is(400, "idle");
+        assert!(!Reducer::new(&Rules::default(), CHILD, Instant::now()).can_be_idle());
+    }
+
+    #[test]
+    fn the_first_rule_that_holds_decides() {
+        let rules = Rules {
+            rules: vec![
+                Rule { what: Some("permission".into()), ..rule(Sign::Status, "^blocked", Meaning::NeedsInput) },
+                rule(Sign::Title, "Working", Meaning::Busy),
+                rule(Sign::Screen, "ready", Meaning::Idle),
+            ],
+            ..Rules::default()
+        };
+        let mut told = Told::new(rules);
+        told.prints(10, "ready").is(20, "idle");
+        told.title = Some("✦ Working…".into());
+        told.is(30, "busy");
+        told.status = Some("blocked permission".into());
+        told.is(40, "needs_input (permission)");
+    }
+
+    #[test]
+    fn an_end_is_final() {
+        let mut told = Told::new(shell());
+        told.reducer.exited(Exit::Code(3));
+        told.prints(10, "late").is(20, "exited (exit code 3)").types(30).is(40, "exited (exit code 3)");
+        assert_eq!(told.reducer.deadline(), None);
+    }
+
+    #[test]
+    fn it_asks_to_look_again_until_nothing_can_change_by_waiting() {
+        let mut told = Told::new(Rules { silence_is_idle: true, quiet_ms: Some(300), ..Rules::default() });
+        told.prints(10, "x").is(10, "busy");
+        let mut looks = 0;
+        while let Some(due) = told.reducer.deadline() {
+            let ms = (due - told.start).as_millis() as u64;
+            assert!(ms > 10, "time moves on");
+            let look = Look { screen: "x", title: None, status: None };
+            told.reducer.look(look, due);
+            looks += 1;
+            assert!(looks < 20, "it never rests");
+        }
+        assert_eq!(told.reducer.state(), &State::Idle);
+    }
+
+    #[test]
+    fn the_bottom_is_twelve_lines_that_are_not_blank() {
+        let screen = (1..=20).map(|n| format!("{n}\n\n")).collect::<String>();
+        let lines: Vec<&str> = bottom(&screen).lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines.first(), Some(&"9"));
+        assert_eq!(lines.last(), Some(&"20"));
+        assert_eq!(bottom("one\ntwo"), "one\ntwo");
+    }
+}

@@ -1,0 +1,230 @@
+//! Who and where: the small values every other module speaks of. Knows nothing of how they are used.
+
+use std::{fmt, str::FromStr};
+
+use rand::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A child, for its whole life and never again: `c3`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChildId(pub u32);
+
+impl fmt::Display for ChildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}", self.0)
+    }
+}
+
+impl FromStr for ChildId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.strip_prefix('c').ok_or(())?;
+        if digits.is_empty() || digits.starts_with('0') || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(());
+        }
+        digits.parse().map(ChildId).map_err(|_| ())
+    }
+}
+
+impl Serialize for ChildId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// An MCP host's place in the tree: `r1`. It outlives the host that opened it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RootId(pub u32);
+
+impl fmt::Display for RootId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}
+
+/// Who calls, and whose child a child is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Caller {
+    /// An MCP host outside any pane of ours.
+    Root(RootId),
+    /// A program inside the pane of this child.
+    Child(ChildId),
+    /// The user at a terminal or in a script, outside any tree.
+    Person,
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Caller::Root(id) => id.fmt(f),
+            Caller::Child(id) => id.fmt(f),
+            Caller::Person => f.write_str("person"),
+        }
+    }
+}
+
+impl Serialize for Caller {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// A child's secret: 32 random bytes, written as hex. Only the child is ever given it; we keep its hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token([u8; 32]);
+
+impl Token {
+    /// A new one, from the operating system's generator.
+    pub fn random() -> Self {
+        let mut bytes = [0; 32];
+        rand::rng().fill_bytes(&mut bytes);
+        Token(bytes)
+    }
+
+    /// For the child's environment, and nowhere else.
+    pub fn reveal(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// What may be kept and compared: with 256 random bits, a lookup by this hash tells nobody anything.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0).into())
+    }
+}
+
+impl FromStr for Token {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ())?;
+        Ok(Token(bytes))
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// SHA-256 of a [`Token`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+/// How many bytes a child had written when something was so. Never goes back.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct Offset(pub u64);
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::ops::Add<usize> for Offset {
+    type Output = Offset;
+
+    fn add(self, bytes: usize) -> Offset {
+        Offset(self.0.saturating_add(bytes as u64))
+    }
+}
+
+impl std::ops::Sub for Offset {
+    type Output = u64;
+
+    fn sub(self, earlier: Offset) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A terminal's size in character cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Lines.
+    pub rows: u16,
+    /// Columns.
+    pub cols: u16,
+}
+
+impl Size {
+    /// What a child gets when nobody says otherwise: a screenful an agent reads in one answer.
+    pub const DEFAULT: Size = Size { rows: 40, cols: 120 };
+    /// The emulator panics below this.
+    pub const MIN: Size = Size { rows: 1, cols: 2 };
+    /// Half a megabyte of cells; larger ones only cost memory.
+    pub const MAX: Size = Size { rows: 500, cols: 1000 };
+
+    /// The nearest size between [`Size::MIN`] and [`Size::MAX`].
+    pub fn clamped(self) -> Size {
+        Size {
+            rows: self.rows.clamp(Size::MIN.rows, Size::MAX.rows),
+            cols: self.cols.clamp(Size::MIN.cols, Size::MAX.cols),
+        }
+    }
+}
+
+/// How a child ended, as its parent in the kernel's sense was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It returned this status.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exit code {code}"),
+            Exit::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_positive_number_after_c_names_a_child() {
+        for (text, id) in [
+            ("c1", Some(ChildId(1))),
+            ("c4294967295", Some(ChildId(u32::MAX))),
+            ("c0", None),
+            ("c01", None),
+            ("c", None),
+            ("1", None),
+            ("c+1", None),
+            ("c4294967296", None),
+            ("claude", None),
+        ] {
+            assert_eq!(text.parse().ok(), id, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_read_back_and_never_printed() {
+        let token = Token::random();
+        assert_eq!(token.reveal().parse::<Token>().unwrap().hash(), token.hash());
+        assert_ne!(token.hash(), Token::random().hash());
+        assert_eq!(format!("{token:?}"), "Token(…)");
+        assert!("00".parse::<Token>().is_err());
+        assert!("zz".repeat(32).parse::<Token>().is_err());
+    }
+
+    #[test]
+    fn sizes_stay_within_what_the_emulator_bears() {
+        for (rows, cols, clamped) in [(0, 0, (1, 2)), (1, 1, (1, 2)), (40, 120, (40, 120)), (65535, 65535, (500, 1000))] {
+            let size = Size { rows, cols }.clamped();
+            assert_eq!((size.rows, size.cols), clamped);
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/// x
+pub mod rights; pub mod inbox; pub mod limits; pub mod tree;
