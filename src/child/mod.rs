@@ -1,0 +1,314 @@
+//! One child as the rest of the broker sees it: a handle to the thread that owns it. Knows of no second child, no
+//! protocol but its keeper's, and nothing of who may do what.
+
+pub mod delivery;
+mod find;
+mod guard;
+pub mod owner;
+pub mod rules;
+pub mod screen;
+mod side;
+pub mod state;
+mod stop;
+mod task;
+pub mod text;
+pub mod typing;
+
+use std::{
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use regex::Regex;
+use tokio::sync::{oneshot, watch};
+
+use self::{
+    delivery::{DeliveryId, Full, Outcome, What},
+    find::Finding,
+    owner::{Owner, Writer},
+    rules::{Rules, Typing},
+    screen::Cursor,
+    state::State,
+    stop::Stopped,
+    task::{Command, Mailbox, Task},
+    text::Start,
+};
+use crate::{
+    id::{ChildId, Exit, Offset, Size},
+    keeper::{self, launch::Launched},
+};
+
+pub use self::{find::Found, stop::Left};
+
+/// What a child's thread starts from.
+#[derive(Debug)]
+pub struct Begin {
+    /// Its id.
+    pub id: ChildId,
+    /// Its keeper, just started.
+    pub keeper: Launched,
+    /// A connection to that keeper.
+    pub stream: UnixStream,
+    /// Where the keeper listens, in case the connection breaks.
+    pub socket: PathBuf,
+    /// The keeper's ring, which outlives it.
+    pub ring: PathBuf,
+    /// The terminal's size.
+    pub size: Size,
+    /// How its program shows what it is doing.
+    pub rules: Rules,
+    /// How its program wants its text.
+    pub typing: Typing,
+    /// Who holds its input from the start.
+    pub owner: Owner,
+}
+
+/// What is known of a child. Its receivers wake when any of this changes, and not for mere output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// What it is doing.
+    pub state: State,
+    /// Which rule said so.
+    pub why: String,
+    /// Since when.
+    pub since: SystemTime,
+    /// Who holds its input, and since when.
+    pub owner: Owner,
+    /// Messages that wait for their turn.
+    pub queued: usize,
+    /// Messages that wait for a person to give the input back.
+    pub held: usize,
+    /// The window title it set.
+    pub title: Option<String>,
+    /// How often its output broke the emulator, which then began anew.
+    pub emulator_resets: u32,
+}
+
+impl Status {
+    /// How it ended, if it did and we know.
+    pub fn exit(&self) -> Option<Exit> {
+        match self.state {
+            State::Exited(exit) => Some(exit),
+            _ => None,
+        }
+    }
+}
+
+/// The thread that owns the child is gone, which only a defect of ours can cause.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the thread that looks after this child has ended")]
+pub struct Gone;
+
+/// The screen, rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// Its lines, soft wraps joined; none if nothing changed since the version the caller knows.
+    pub lines: Vec<String>,
+    /// How many of `lines` are scrollback.
+    pub history: usize,
+    /// Nothing changed since the version asked with.
+    pub unchanged: bool,
+    /// Changes whenever what is visible may have.
+    pub version: u64,
+    /// The cursor.
+    pub cursor: Cursor,
+    /// The terminal's size.
+    pub size: Size,
+    /// Whether a full-screen program holds the alternate screen.
+    pub alternate: bool,
+    /// What the child had written when this was so.
+    pub end: Offset,
+}
+
+/// A piece of the child's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// Where it begins.
+    pub from: Offset,
+    /// Where the next one begins.
+    pub next: Offset,
+    /// What the child has written so far.
+    pub end: Offset,
+    /// Bytes asked for that have left the ring.
+    pub dropped: u64,
+    /// The text.
+    pub text: String,
+    /// Most of it moved the cursor about: the screen tells more.
+    pub redraws: bool,
+}
+
+/// What is known of a message a moment after it was given to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its name.
+    pub delivery: DeliveryId,
+    /// How it ended, or nothing while it waits.
+    pub outcome: Option<Outcome>,
+    /// How many were before it.
+    pub before: usize,
+    /// What the child had written when it was accepted.
+    pub end: Offset,
+}
+
+/// A handle to a child; clones speak of the same one.
+#[derive(Clone, Debug)]
+pub struct Child {
+    id: ChildId,
+    pid: i32,
+    keeper: i32,
+    can_be_idle: bool,
+    mailbox: Mailbox,
+    status: watch::Receiver<Status>,
+    end: Arc<AtomicU64>,
+    typing: Arc<Typing>,
+}
+
+impl Child {
+    /// Starts the thread that owns the child from here on.
+    pub fn start(begin: Begin) -> std::io::Result<Self> {
+        let (id, pid, keeper) = (begin.id, begin.keeper.child_pid, begin.keeper.keeper_pid);
+        let typing = Arc::new(begin.typing.clone());
+        let end = Arc::new(AtomicU64::new(0));
+        let (task, mailbox, status) = Task::new(begin, end.clone())?;
+        let can_be_idle = task.can_be_idle();
+        std::thread::Builder::new().name(id.to_string()).spawn(move || task.run())?;
+        Ok(Child { id, pid, keeper, can_be_idle, mailbox, status, end, typing })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ChildId {
+        self.id
+    }
+
+    /// The program's process.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The keeper's process: everything the child starts descends from it.
+    pub fn keeper(&self) -> i32 {
+        self.keeper
+    }
+
+    /// Whether its idleness could ever be known.
+    pub fn can_be_idle(&self) -> bool {
+        self.can_be_idle
+    }
+
+    /// What it is doing now.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// To wait for a change of that. Closed when the thread ended.
+    pub fn changes(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// What it has written so far.
+    pub fn end(&self) -> Offset {
+        Offset(self.end.load(Ordering::Acquire))
+    }
+
+    /// The screen with up to `history` lines above it, unless it is still the one of version `known`.
+    pub async fn screen(&self, history: usize, known: Option<u64>) -> Result<Shown, Gone> {
+        self.ask(|reply| Command::Screen { history, known, reply }).await
+    }
+
+    /// What it wrote from `from` on, about `max` bytes of it, as text or as it came.
+    pub async fn stream(&self, from: Offset, max: usize, raw: bool) -> Result<Streamed, Gone> {
+        let mut size = max.max(16);
+        loop {
+            let (start, end, bytes) = self.ask(|reply| Command::Read { from, max: size, reply }).await?;
+            let at = if start > from { Start::Cut } else { Start::Boundary };
+            let (text, skipped, used, redraws) = if raw {
+                let (skipped, used) = text::raw(&bytes, at);
+                (String::from_utf8_lossy(&bytes[skipped..used]).into_owned(), skipped, used, false)
+            } else {
+                let cleaned = text::clean(&bytes, at);
+                (cleaned.text, 0, cleaned.used, cleaned.redraws)
+            };
+            // An escape longer than the piece asked for: take more, so that the reader gets on.
+            if used == 0 && bytes.len() == size && size < text::MAX_HELD * 2 {
+                size *= 2;
+                continue;
+            }
+            let from = from.min(end);
+            let dropped = start - from + skipped as u64;
+            return Ok(Streamed { from: start + skipped, next: start + used, end, dropped, text, redraws });
+        }
+    }
+
+    /// Types a text and Enter, in its turn. Waits up to `wait` to tell how that went.
+    pub async fn message(&self, text: &str, writer: Writer, wait: Duration) -> Result<Receipt, NotTyped> {
+        let cleaned = typing::clean(text, &self.typing)?;
+        self.write(What::Message(cleaned.text), writer, wait).await
+    }
+
+    /// Presses keys, in its turn. Waits up to `wait` to tell how that went.
+    pub async fn keys(&self, keys: Vec<String>, writer: Writer, wait: Duration) -> Result<Receipt, NotTyped> {
+        typing::keys(&keys, false)?;
+        self.write(What::Keys(keys), writer, wait).await
+    }
+
+    async fn write(&self, what: What, writer: Writer, wait: Duration) -> Result<Receipt, NotTyped> {
+        let (done, outcome) = oneshot::channel();
+        let (delivery, before) = self.ask(|reply| Command::Type { what, writer, done, reply }).await??;
+        let end = self.end();
+        let held = !self.status.borrow().owner.admits(writer);
+        let wait = if held { Duration::ZERO } else { wait };
+        let outcome = tokio::time::timeout(wait, outcome).await.ok().map(|outcome| {
+            outcome.unwrap_or_else(|_| Outcome::Unknown("the thread that looks after this child has ended".into()))
+        });
+        Ok(Receipt { delivery, outcome, before, end })
+    }
+
+    /// Waits for a line that matches: on the screen now or written later, or, given an offset, written since then.
+    /// Dropping the finding ends the search.
+    pub async fn find(&self, pattern: Regex, from: Option<Offset>) -> Result<Finding, Gone> {
+        self.ask(|reply| Command::Find { pattern, from, reply }).await
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, size: Size) -> Result<(), Gone> {
+        self.mailbox.send(Command::Resize(size.clamped()))
+    }
+
+    /// Ends it and everything it started: hang-up and TERM at once, KILL after `grace`.
+    pub async fn stop(&self, grace: Duration) -> Result<Stopped, Gone> {
+        self.ask(|reply| Command::Stop { grace, reply }).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(command(reply))?;
+        answer.await.map_err(|_| Gone)
+    }
+}
+
+/// Why nothing was queued.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTyped {
+    /// The text or the keys cannot be typed.
+    #[error(transparent)]
+    Typing(#[from] typing::TypingError),
+    /// A key nobody knows.
+    #[error(transparent)]
+    Keys(#[from] typing::KeyError),
+    /// Too many wait.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// See [`Gone`].
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// What is left of a child whose keeper has ended.
+fn record(ring: &std::path::Path) -> Option<keeper::ring::Record> {
+    keeper::ring::Ring::open(ring).map_err(|error| tracing::warn!(%error, ring = %ring.display(), "ring")).ok()
+}

@@ -1,0 +1,333 @@
+//! Spawning: the limits are reserved, the preset becomes a spec, the keeper starts, the child joins the tree. Whatever
+//! fails on the way leaves nothing behind.
+
+use std::{
+    collections::BTreeMap,
+    fs::DirBuilder,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use super::{Facts, Member, Place, Registry, limits::OverLimit, tree::valid_name};
+use crate::{
+    child::{Begin, Child, owner::Owner},
+    id::{Caller, ChildId, Size, Token},
+    keeper::{
+        launch::{self, LaunchError},
+        pty::Spec,
+    },
+    preset::{self, PresetDirs, PresetError, Presets, Resolved},
+};
+
+/// Where a call comes from: what a child inherits from whoever asked for it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Relative paths start here.
+    pub cwd: PathBuf,
+    /// Where the caller's project begins; its own presets are looked for there.
+    pub workspace: PathBuf,
+    /// The caller's environment.
+    pub env: Arc<Vec<(String, String)>>,
+    /// The user's name, for what a person does.
+    pub user: String,
+}
+
+/// What shall be spawned.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// A preset's name.
+    pub preset: Option<String>,
+    /// A program and its arguments, instead of or within the preset.
+    pub command: Option<Vec<String>>,
+    /// What to call it.
+    pub name: Option<String>,
+    /// Where to start it.
+    pub cwd: Option<PathBuf>,
+    /// Variables of its own.
+    pub env: BTreeMap<String, String>,
+    /// The terminal's size.
+    pub size: Option<Size>,
+    /// The first message.
+    pub message: Option<String>,
+}
+
+/// A child that was spawned.
+#[derive(Clone, Debug)]
+pub struct Spawned {
+    /// Its handle.
+    pub child: Child,
+    /// Its name.
+    pub name: String,
+    /// How it was spawned.
+    pub facts: Facts,
+    /// The first message, if it did not go on the command line.
+    pub message: Option<String>,
+}
+
+/// Why nothing was spawned.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// Neither a preset nor a command.
+    #[error("neither a preset nor a command was given")]
+    Nothing {
+        /// The presets there are.
+        presets: Vec<String>,
+    },
+    /// See [`OverLimit`].
+    #[error(transparent)]
+    OverLimit(#[from] OverLimit),
+    /// The name cannot be given.
+    #[error("{0:?} cannot be a name")]
+    Name(String),
+    /// A live child of the tree has that name.
+    #[error("{0:?} is the name of {1}")]
+    NameTaken(String, ChildId),
+    /// The caller's own child has ended or was stopped.
+    #[error("you have been stopped yourself")]
+    CallerEnded,
+    /// See [`PresetError`].
+    #[error(transparent)]
+    Preset(#[from] PresetError),
+    /// See [`LaunchError`].
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// Our own files or threads.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was done.
+        what: &'static str,
+        /// How it failed.
+        error: io::Error,
+    },
+}
+
+/// A place in the tree and a number against the limits, given back unless the spawn succeeds.
+struct Reservation {
+    registry: Registry,
+    id: ChildId,
+    name: String,
+    kept: bool,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.registry.state().forget(self.id, &self.registry.0.place);
+        }
+    }
+}
+
+impl Registry {
+    /// Starts a child of the caller's.
+    pub async fn spawn(&self, caller: Caller, session: &Session, wish: Wish) -> Result<Spawned, SpawnError> {
+        let presets = self.presets(session);
+        let preset = match (&wish.preset, &wish.command) {
+            (Some(name), _) => Some(presets.get(name)?),
+            (None, Some(command)) => command.first().and_then(|program| presets.for_program(program)),
+            (None, None) => {
+                let presets = presets.list().into_iter().map(|listed| listed.name).collect();
+                return Err(SpawnError::Nothing { presets });
+            }
+        };
+        let cwd = session.cwd.join(wish.cwd.as_deref().unwrap_or(Path::new("")));
+        let program = wish.command.as_ref().and_then(|command| command.first()).map(String::as_str);
+        let fallback = wish.preset.as_deref().or(program).unwrap_or("child");
+        let facts = Facts {
+            preset: preset.map(|preset| preset.name.clone()),
+            program: String::new(),
+            cwd: cwd.clone(),
+            spawned: SystemTime::now(),
+        };
+        let mut reservation = self.reserve(caller, wish.name.as_deref(), fallback, facts)?;
+        let (id, token) = (reservation.id, Token::random());
+        let identity = token.reveal();
+        let place = &self.0.place;
+        let files = place.files(id);
+        let resolved = preset::resolve(
+            preset,
+            preset::Wish { command: wish.command, env: wish.env, size: wish.size, message: wish.message },
+            preset::Context {
+                compere: &place.exe,
+                identity: &identity,
+                socket: &place.socket,
+                dir: &files,
+                base_env: self.inherited(caller, session),
+            },
+        )?;
+        write_files(&files, &resolved).map_err(|error| SpawnError::Io { what: "the child's files", error })?;
+        let size = resolved.size.clamped();
+        let spec = Spec {
+            child: id.to_string(),
+            argv: resolved.argv.clone(),
+            cwd,
+            env: resolved.env.clone(),
+            size,
+            ring: place.ring(id),
+            socket: place.keeper(id),
+        };
+        let exe = place.exe.clone();
+        let launched = tokio::task::spawn_blocking(move || {
+            let launched = launch::launch(&exe, &spec)?;
+            let stream = launch::connect(&spec.socket);
+            Ok::<_, LaunchError>((launched, stream))
+        });
+        let (launched, stream) = match launched.await {
+            Ok(launched) => launched?,
+            Err(error) => return Err(SpawnError::Io { what: "starting the keeper", error: io::Error::other(error) }),
+        };
+        let stream = stream.map_err(|error| SpawnError::Io { what: "speaking to the keeper", error })?;
+        let since = SystemTime::now();
+        let owner = match caller {
+            Caller::Person => Owner::Person { who: session.user.clone(), since },
+            Caller::Root(_) | Caller::Child(_) => Owner::Orchestrator { since },
+        };
+        let child = Child::start(Begin {
+            id,
+            keeper: launched,
+            stream,
+            socket: place.keeper(id),
+            ring: place.ring(id),
+            size,
+            rules: resolved.rules,
+            typing: resolved.typing,
+            owner,
+        })
+        .map_err(|error| SpawnError::Io { what: "starting the child's thread", error })?;
+        let mut state = self.state();
+        state.tokens.insert(token.hash(), id);
+        let Some(member) = state.members.get_mut(&id) else { return Err(SpawnError::CallerEnded) };
+        member.child = Some(child.clone());
+        member.token = Some(token.hash());
+        member.env = Arc::new(resolved.env);
+        member.facts.program = basename(&resolved.argv);
+        let facts = member.facts.clone();
+        reservation.kept = true;
+        for old in state.surplus() {
+            state.forget(old, place);
+        }
+        Ok(Spawned { child, name: reservation.name.clone(), facts, message: resolved.message_typed })
+    }
+
+    /// The presets this session may use, as they are now.
+    pub fn presets(&self, session: &Session) -> Presets {
+        let workspace = Some(session.workspace.clone());
+        Presets::load(PresetDirs { user: self.0.place.presets.clone(), workspace })
+    }
+
+    /// Checks the limits and takes the place, in one step.
+    fn reserve(
+        &self,
+        caller: Caller,
+        name: Option<&str>,
+        fallback: &str,
+        facts: Facts,
+    ) -> Result<Reservation, SpawnError> {
+        if let Some(name) = name
+            && !valid_name(name)
+        {
+            return Err(SpawnError::Name(name.to_owned()));
+        }
+        let mut state = self.state();
+        if let Caller::Child(me) = caller
+            && !state.live(me)
+        {
+            return Err(SpawnError::CallerEnded);
+        }
+        let top = state.tree.top(caller);
+        let bearer = |name: &str| {
+            let mut nodes = state.tree.all().filter(|node| node.top == top && state.live(node.id));
+            nodes.find(|node| node.name == name).map(|node| node.id)
+        };
+        let name = match name {
+            Some(name) => match bearer(name) {
+                Some(id) => return Err(SpawnError::NameTaken(name.to_owned(), id)),
+                None => name.to_owned(),
+            },
+            None => free_name(fallback, |name| bearer(name).is_none()),
+        };
+        state.admit(caller, &self.0.limits)?;
+        state.last_child += 1;
+        let id = ChildId(state.last_child);
+        state.tree.insert(id, name.clone(), caller);
+        state.members.insert(id, Member { child: None, facts, token: None, env: Arc::default() });
+        Ok(Reservation { registry: self.clone(), id, name, kept: false })
+    }
+
+    /// A nested agent's children get what the agent itself was given, and what its MCP host passes on over that.
+    fn inherited(&self, caller: Caller, session: &Session) -> Vec<(String, String)> {
+        let mut env: BTreeMap<String, String> = BTreeMap::new();
+        if let Caller::Child(id) = caller
+            && let Some(member) = self.state().members.get(&id)
+        {
+            env.extend(member.env.iter().cloned());
+        }
+        env.extend(session.env.iter().cloned());
+        env.into_iter().collect()
+    }
+}
+
+/// The fallback, or the fallback with the first number that makes it free.
+fn free_name(fallback: &str, free: impl Fn(&str) -> bool) -> String {
+    let base = basename(std::slice::from_ref(&fallback.to_owned()));
+    let mut base: String =
+        base.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(30).collect();
+    if !valid_name(&base) {
+        base = format!("child-{base}");
+    }
+    let numbered = (2..).map(|n: u32| format!("{base}-{n}"));
+    std::iter::once(base.clone()).chain(numbered).find(|name| free(name)).unwrap_or(base)
+}
+
+fn basename(argv: &[String]) -> String {
+    let program = argv.first().map_or("", String::as_str);
+    Path::new(program).file_name().map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {
+    if resolved.files.is_empty() {
+        return Ok(());
+    }
+    DirBuilder::new().mode(0o700).create(dir)?;
+    for (name, bytes) in &resolved.files {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(name))?;
+        file.write_all(bytes)?;
+    }
+    Ok(())
+}
+
+impl Place {
+    /// The highest number a child of an earlier broker has left in the directory.
+    pub fn last_child(&self) -> u32 {
+        let ids = std::fs::read_dir(&self.keepers).into_iter().flatten().flatten();
+        let number = |entry: std::fs::DirEntry| {
+            let name = entry.file_name();
+            let (stem, _) = name.to_str()?.split_once('.')?;
+            stem.parse::<ChildId>().ok().map(|id| id.0)
+        };
+        ids.filter_map(number).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_made_from_what_is_run() {
+        for (fallback, taken, name) in [
+            ("shell", &[][..], "shell"),
+            ("shell", &["shell"], "shell-2"),
+            ("shell", &["shell", "shell-2"], "shell-3"),
+            ("/usr/bin/python3.11", &[], "python3.11"),
+            ("c3", &[], "child-c3"),
+            ("a b\n", &[], "a-b-"),
+            ("", &[], "child-"),
+            ("../..", &[], "child-.."),
+        ] {
+            assert_eq!(free_name(fallback, |name| !taken.contains(&name)), name, "{fallback:?} {taken:?}");
+        }
+    }
+}
