@@ -1,5 +1,11 @@
 //! compere
 pub mod id;
 pub mod keeper;
-/// x
-pub mod child { pub mod rules; pub mod state; pub mod owner; pub mod delivery; }
+pub mod child;
+pub mod preset;
+pub mod registry;
+pub mod tools;
+pub mod ipc;
+pub mod front;
+pub mod broker;
+pub mod cli;

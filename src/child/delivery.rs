@@ -16,6 +16,12 @@ use crate::id::Offset;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryId(pub u64);
 
+impl std::fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "d{}", self.0)
+    }
+}
+
 /// Something to type, as one unit that no other writer can split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {

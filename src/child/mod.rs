@@ -3,11 +3,10 @@
 
 pub mod delivery;
 mod find;
-mod guard;
 pub mod owner;
 pub mod rules;
 pub mod screen;
-mod side;
+mod scan;
 pub mod state;
 mod stop;
 mod task;
@@ -203,6 +202,11 @@ impl Child {
     /// What it is doing now.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// Whether it is over.
+    pub fn ended(&self) -> bool {
+        self.status.borrow().state.ended()
     }
 
     /// To wait for a change of that. Closed when the thread ended.

@@ -25,7 +25,7 @@ use super::{
     Begin, Gone, Shown, Status,
     delivery::{DeliveryId, Do, Full, Job, Outcome, Queue, Scene, Stroke, What},
     find::{Finder, Finding},
-    owner::{Owner, Writer},
+    owner::Writer,
     record,
     rules::Typing,
     screen::Screen,

@@ -62,7 +62,7 @@ impl Report {
 }
 
 /// An inbox has no room: nothing was stored.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{unread} reports are waiting unread")]
 pub struct Full {
     /// How many wait.

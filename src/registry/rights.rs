@@ -28,6 +28,30 @@ pub enum Kin {
     Stranger,
 }
 
+impl Act {
+    /// As an error says what may not be done.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Act::Write => "write to",
+            Act::Read => "read",
+            Act::See => "see",
+        }
+    }
+}
+
+impl Kin {
+    /// As in "your parent".
+    pub fn word(self) -> &'static str {
+        match self {
+            Kin::Itself => "own self",
+            Kin::Descendant => "descendant",
+            Kin::Parent => "parent",
+            Kin::Sibling => "sibling",
+            Kin::Stranger => "stranger",
+        }
+    }
+}
+
 /// The table of the design's section on rights, cell by cell.
 pub fn may(caller: Caller, act: Act, kin: Kin) -> bool {
     use Kin::{Descendant, Itself, Parent, Sibling};

@@ -1,0 +1,226 @@
+//! The runtime directory: one per user, ours alone, never through a link. In it the broker's lock, socket and log, and
+//! the keepers' files.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io,
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+/// The variable that puts the directory elsewhere: for tests, demonstrations, and a second company.
+pub const VARIABLE: &str = "COMPERE_RUNTIME_DIR";
+
+/// A runtime directory that was checked.
+#[derive(Clone, Debug)]
+pub struct Door {
+    dir: PathBuf,
+}
+
+/// Why the directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// The file system's answer.
+    #[error("{path}: {error}")]
+    Io {
+        /// Of what.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// Somebody else could put things there.
+    #[error("{path} {why}")]
+    Unsafe {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A socket's whole path must fit 107 bytes.
+    #[error("{path} is too long for a socket by {over} bytes")]
+    TooLong {
+        /// Which.
+        path: PathBuf,
+        /// By how much.
+        over: usize,
+    },
+}
+
+/// The lock that makes a broker the only one.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Door {
+    /// What `sun_path` holds besides its final NUL (unix(7)).
+    const MAX_SOCKET: usize = 107;
+
+    /// The user's directory, made if it was not there.
+    pub fn open() -> Result<Self, DoorError> {
+        let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let dir = place(var(VARIABLE), var("XDG_RUNTIME_DIR"), std::env::temp_dir());
+        Self::at(dir)
+    }
+
+    /// This directory, made if it was not there.
+    pub fn at(dir: PathBuf) -> Result<Self, DoorError> {
+        let door = Door { dir };
+        let longest = door.keepers().join("c4294967295.sock");
+        if let Some(over) = longest.as_os_str().len().checked_sub(Self::MAX_SOCKET).filter(|over| *over > 0) {
+            return Err(DoorError::TooLong { path: longest, over });
+        }
+        own(&door.dir)?;
+        own(&door.keepers())?;
+        Ok(door)
+    }
+
+    /// The directory itself.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the broker listens.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("broker.sock")
+    }
+
+    /// Where the keepers' files are.
+    pub fn keepers(&self) -> PathBuf {
+        self.dir.join("k")
+    }
+
+    /// Where the broker logs.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("broker.log")
+    }
+
+    /// The broker's lock, unless another broker has it.
+    pub fn lock(&self) -> Result<Option<Lock>, DoorError> {
+        let path = self.dir.join("broker.lock");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(&path)
+            .map_err(io_error(&path))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(io_error(&path)(error.into())),
+        }
+    }
+
+    /// Listens on the socket, in place of one an earlier broker left. Only whoever holds the lock may.
+    pub fn listen(&self, _lock: &Lock) -> Result<UnixListener, DoorError> {
+        let path = self.socket();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(&path)(error)),
+            _ => {}
+        }
+        let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let listener = UnixListener::bind(&path);
+        rustix::process::umask(umask);
+        listener.map_err(io_error(&path))
+    }
+}
+
+fn place(ours: Option<PathBuf>, runtime: Option<PathBuf>, temporary: PathBuf) -> PathBuf {
+    ours.unwrap_or_else(|| match runtime {
+        Some(runtime) if runtime.is_absolute() => runtime.join("compere"),
+        _ => temporary.join(format!("compere-{}", rustix::process::getuid().as_raw())),
+    })
+}
+
+/// Makes a directory of mode 0700 or finds that it is one, and ours.
+fn own(dir: &Path) -> Result<(), DoorError> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io_error(dir)(error)),
+        _ => {}
+    }
+    let there = std::fs::symlink_metadata(dir).map_err(io_error(dir))?;
+    let wrong = |why| Err(DoorError::Unsafe { path: dir.to_owned(), why });
+    if there.is_symlink() {
+        return wrong("is a symbolic link");
+    }
+    if !there.is_dir() {
+        return wrong("is not a directory");
+    }
+    if there.uid() != rustix::process::getuid().as_raw() {
+        return wrong("belongs to somebody else");
+    }
+    if there.mode() & 0o077 != 0 {
+        return wrong("is open to others: its mode must be 0700");
+    }
+    Ok(())
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> DoorError {
+    move |error| DoorError::Io { path: path.to_owned(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn where_the_directory_is() {
+        let path = |text: &str| Some(PathBuf::from(text));
+        let uid = rustix::process::getuid().as_raw();
+        for (ours, runtime, dir) in [
+            (path("/x"), path("/run/user/1"), "/x".to_owned()),
+            (None, path("/run/user/1"), "/run/user/1/compere".to_owned()),
+            (None, path("relative"), format!("/tmp/compere-{uid}")),
+            (None, None, format!("/tmp/compere-{uid}")),
+        ] {
+            assert_eq!(place(ours, runtime, "/tmp".into()), PathBuf::from(dir));
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_not_ours_alone_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = |name: &str| base.path().join(name);
+        std::fs::create_dir(dir("open")).unwrap();
+        std::fs::set_permissions(dir("open"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(dir("file"), "").unwrap();
+        DirBuilder::new().mode(0o700).create(dir("target")).unwrap();
+        symlink(dir("target"), dir("link")).unwrap();
+        for (name, why) in [
+            ("open", "is open to others"),
+            ("file", "is not a directory"),
+            ("link", "is a symbolic link"),
+            ("none/below", "No such file"),
+            (&*"x".repeat(120), "is too long for a socket"),
+        ] {
+            let error = Door::at(dir(name)).unwrap_err().to_string();
+            assert!(error.contains(why), "{name}: {error}");
+        }
+        let door = Door::at(dir("new")).unwrap();
+        assert_eq!(std::fs::metadata(door.dir()).unwrap().mode() & 0o777, 0o700);
+        assert!(Door::at(dir("new")).is_ok(), "twice is as good as once");
+    }
+
+    #[test]
+    fn one_lock_and_a_socket_of_mode_0600() {
+        let base = tempfile::tempdir().unwrap();
+        let door = Door::at(base.path().join("d")).unwrap();
+        let lock = door.lock().unwrap().unwrap();
+        assert!(door.lock().unwrap().is_none());
+        drop(door.listen(&lock).unwrap());
+        let _again = door.listen(&lock).unwrap();
+        assert_eq!(std::fs::metadata(door.socket()).unwrap().mode() & 0o777, 0o600);
+        drop(lock);
+        assert!(door.lock().unwrap().is_some());
+    }
+}

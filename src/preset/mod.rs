@@ -1,0 +1,17 @@
+//! Presets: what is known of a program beforehand, so that a child can be started by one word. Says which program runs
+//! with which arguments, environment and files, and carries the rules for reading and typing; starts nothing itself,
+//! writes nothing, and knows no child.
+
+mod check;
+mod env;
+mod error;
+mod file;
+mod placeholder;
+mod resolve;
+mod shape;
+mod store;
+
+pub use error::{Fault, PresetError};
+pub use resolve::{Context, Resolved, Wish, resolve};
+pub use shape::{Dimensions, FirstMessage, Mcp, Place, Preset, schema};
+pub use store::{Listed, PresetDirs, Presets, Source};

@@ -1,0 +1,135 @@
+//! What went wrong, in words for a model: what happened, and what to do next.
+
+use rmcp::{
+    handler::server::tool::IntoCallToolResult,
+    model::{CallToolResponse, CallToolResult, ContentBlock, IntoContents},
+};
+
+use crate::{
+    child::{Gone, NotTyped},
+    preset::PresetError,
+    registry::{Denied, NotReported, limits::OverLimit, spawn::SpawnError},
+};
+
+/// An answer that says why there is none.
+#[derive(Debug)]
+pub(super) struct ToolError {
+    what: String,
+    next: String,
+}
+
+/// What a tool answers.
+pub(super) type Answer = Result<CallToolResult, ToolError>;
+
+impl ToolError {
+    pub(super) fn new(what: impl Into<String>, next: impl Into<String>) -> Self {
+        ToolError { what: what.into(), next: next.into() }
+    }
+}
+
+impl IntoContents for ToolError {
+    fn into_contents(self) -> Vec<ContentBlock> {
+        vec![ContentBlock::text(format!("{}. {}", self.what, self.next))]
+    }
+}
+
+impl From<Denied> for ToolError {
+    fn from(denied: Denied) -> Self {
+        let next = match &denied {
+            Denied::Unknown { there_is, .. } if there_is.is_empty() => {
+                "You have no children yet; spawn starts one.".into()
+            }
+            Denied::Unknown { there_is, .. } => {
+                const MOST: usize = 20;
+                let more = if there_is.len() > MOST { ", …; list_children has all" } else { "" };
+                format!("There is {}{more}.", there_is[..there_is.len().min(MOST)].join(", "))
+            }
+            Denied::Forbidden { .. } => "Report to your parent what you need of it.".into(),
+            Denied::Ambiguous { ids, .. } => {
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                format!("Say which by its id: {}.", ids.join(", "))
+            }
+        };
+        ToolError::new(denied.to_string(), next)
+    }
+}
+
+impl From<Gone> for ToolError {
+    fn from(gone: Gone) -> Self {
+        ToolError::new(gone.to_string(), "This is a defect of compere. Stop this child and spawn another.")
+    }
+}
+
+impl From<NotTyped> for ToolError {
+    fn from(not: NotTyped) -> Self {
+        match not {
+            NotTyped::Gone(gone) => gone.into(),
+            NotTyped::Full(_) => ToolError::new(
+                not.to_string(),
+                "Wait until it is idle (timer_wait), or see with read_output why it does not read.",
+            ),
+            NotTyped::Typing(_) => {
+                ToolError::new(not.to_string(), "Put what is long into a file, and send the file's path.")
+            }
+            NotTyped::Keys(_) => ToolError::new(not.to_string(), "Nothing was typed."),
+        }
+    }
+}
+
+impl From<NotReported> for ToolError {
+    fn from(not: NotReported) -> Self {
+        let next = match not {
+            NotReported::NoParent => "Only a child that compere spawned can report; tell your user instead.",
+            NotReported::Full(_) => "Nothing was stored. Try again in a while, or write to a file.",
+        };
+        ToolError::new(not.to_string(), next)
+    }
+}
+
+impl From<OverLimit> for ToolError {
+    fn from(over: OverLimit) -> Self {
+        let next = match over {
+            OverLimit::Depth { .. } => "Do this yourself, or ask your parent to spawn it.",
+            OverLimit::Children { .. } | OverLimit::Tree { .. } => {
+                "Stop children you no longer need (list_children, stop), or let one do several tasks."
+            }
+            OverLimit::Total { .. } => "Stop children you no longer need, or have your user raise limits.total.",
+            OverLimit::Rate { .. } => "Wait (timer_wait), or let a child you have do several tasks.",
+        };
+        ToolError::new(over.to_string(), format!("{next} The user can raise limits in compere's config.json."))
+    }
+}
+
+impl From<SpawnError> for ToolError {
+    fn from(error: SpawnError) -> Self {
+        let next = match &error {
+            SpawnError::OverLimit(over) => return (*over).into(),
+            SpawnError::Preset(preset) => return preset_error(preset),
+            SpawnError::Nothing { presets } => {
+                format!("Give preset (one of {}) or command ([program, arguments…]).", presets.join(", "))
+            }
+            SpawnError::Name(_) => {
+                "Use 1 to 40 letters, digits, '-', '_' or '.', with a letter, and not like an id (c3).".into()
+            }
+            SpawnError::NameTaken(..) => "Give another name, or none, or use that child.".into(),
+            SpawnError::CallerEnded => "Your parent has stopped you; spawn nothing more.".into(),
+            SpawnError::Launch(_) => "Nothing was spawned. Correct that and call again.".into(),
+            SpawnError::Io { .. } => "Nothing was spawned. `compere doctor` on the command line tells more.".into(),
+        };
+        ToolError::new(error.to_string(), next)
+    }
+}
+
+fn preset_error(error: &PresetError) -> ToolError {
+    ToolError::new(error.to_string(), "Nothing was spawned. `compere presets` on the command line lists all.")
+}
+
+/// An error's own text and hint as a result, for where no tool's return type does it.
+impl From<ToolError> for CallToolResult {
+    fn from(error: ToolError) -> Self {
+        CallToolResult::error(error.into_contents())
+    }
+}
+
+/// Kept honest by the compiler: an answer is what rmcp takes for one.
+const _: fn(Answer) -> Result<CallToolResponse, rmcp::ErrorData> = Answer::into_call_tool_result;

@@ -1,0 +1,94 @@
+//! `list_children`: the caller, its tree, its limits.
+
+use rmcp::{handler::server::wrapper::Parameters, schemars, tool, tool_router};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    Server,
+    answer::{BYTES, ChildRow, record},
+    error::{Answer, ToolError},
+};
+use crate::{
+    id::{Caller, ChildId},
+    registry::{Found, rights::{self, Act}},
+};
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListChildren {
+    /// Only children after this one, to read on where a long answer was cut.
+    after: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct List {
+    you: Value,
+    children: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    around_you: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut: Option<String>,
+    limits: Value,
+}
+
+#[tool_router(router = list_children_router, vis = "pub(super)")]
+impl Server {
+    /// Who you are and everyone below you: state and why, who owns the input, what waits; and what your limits leave.
+    #[tool(annotations(title = "List children", read_only_hint = true, open_world_hint = false))]
+    async fn list_children(&self, Parameters(ask): Parameters<ListChildren>) -> Answer {
+        let after = match ask.after.as_deref().map(str::parse::<ChildId>) {
+            Some(Err(())) => return Err(ToolError::new("after is no child's id", "Give one such as \"c12\".")),
+            Some(Ok(id)) => Some(id),
+            None => None,
+        };
+        let (below, around): (Vec<Found>, Vec<Found>) = self
+            .registry
+            .family(self.caller)
+            .into_iter()
+            .partition(|found| rights::may(self.caller, Act::Read, found.kin) && !self.is(found.node.id));
+        let mut children = Vec::new();
+        let (mut bytes, mut cut) = (0, None);
+        for found in below.iter().filter(|found| after.is_none_or(|after| found.node.id > after)) {
+            let row = serde_json::to_value(ChildRow::new(found)).unwrap_or_default();
+            bytes += row.to_string().len();
+            if bytes > BYTES && !children.is_empty() {
+                let last = children.last().and_then(|row: &Value| row["child"].as_str()).unwrap_or_default();
+                cut = Some(format!("{} of {} are shown; {{\"after\": \"{last}\"}} reads on", children.len(), below.len()));
+                break;
+            }
+            children.push(row);
+        }
+        let around_you = around.iter().filter(|found| !self.is(found.node.id)).map(|found| {
+            let state = found.status().state.to_string();
+            json!({"child": found.node.id, "name": found.node.name, "is_your": found.kin.word(), "state": state})
+        });
+        Ok(record(&List { you: self.you(), children, around_you: around_you.collect(), cut, limits: self.limits() }))
+    }
+
+    fn is(&self, id: ChildId) -> bool {
+        self.caller == Caller::Child(id)
+    }
+
+    fn you(&self) -> Value {
+        let (unread, _) = self.registry.unread(self.caller, 0);
+        let mut you = json!({"id": self.caller, "workspace": self.session.workspace, "unread": unread});
+        if let Some(node) = self.registry.node(self.caller) {
+            you["name"] = node.name.into();
+            you["parent"] = node.parent.to_string().into();
+        }
+        you
+    }
+
+    fn limits(&self) -> Value {
+        let (limits, count) = (self.registry.limits(), self.registry.count(self.caller));
+        json!({
+            "children": {"live": count.children, "most": limits.children},
+            "tree": {"live": count.tree, "most": limits.tree},
+            "depth": {"next": count.depth, "most": limits.depth},
+            "all": {"live": count.total, "most": limits.total},
+            "spawns_per_minute": limits.spawns_per_minute,
+        })
+    }
+}

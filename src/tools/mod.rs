@@ -1,0 +1,155 @@
+//! The tools as MCP serves them: each is its parameters, one call, and the shape of the answer. They decide nothing.
+
+mod answer;
+mod error;
+mod list_children;
+mod read_output;
+mod read_reports;
+mod report_to_parent;
+mod send_keys;
+mod send_message_to;
+mod spawn;
+mod stop;
+mod timer_wait;
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt;
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
+        ServerCapabilities, ServerConfig, Tool,
+    },
+    service::RequestContext,
+    tool_handler,
+};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    child::owner::Writer,
+    id::Caller,
+    registry::{Registry, spawn::Session},
+};
+
+/// One connection's tools, under one identity.
+#[derive(Clone)]
+pub struct Server {
+    registry: Registry,
+    caller: Caller,
+    session: Arc<Session>,
+    /// Cancelled when the other side has stopped speaking; rmcp itself would let a wait go on for 5 s.
+    gone: CancellationToken,
+    /// Built once: the macro's default builds all of it at every call.
+    router: Arc<ToolRouter<Self>>,
+}
+
+/// How a model learns what this is for. Hosts cut it at about 4,000 characters; this is far below.
+const INSTRUCTIONS: &str = "compere runs command-line programs (coding agents, shells, dev servers) as your children, \
+    each in a terminal of its own. Usual order: spawn, send_message_to, timer_wait, read_output, stop. Wait with \
+    timer_wait instead of polling: it returns when a child reports, becomes idle, needs input, exits or prints a \
+    pattern. If you were spawned by compere yourself, tell your parent with report_to_parent how it goes and when you \
+    are done. A receipt says only what is known: `typed` is not `understood`.";
+
+impl Server {
+    /// For whoever `caller` is, on a connection that ends with `gone`.
+    pub fn new(registry: Registry, caller: Caller, session: Session, gone: CancellationToken) -> Self {
+        Server { registry, caller, session: Arc::new(session), gone, router: Arc::new(router()) }
+    }
+
+    fn writer(&self) -> Writer {
+        match self.caller {
+            Caller::Person => Writer::Person,
+            Caller::Root(_) | Caller::Child(_) => Writer::Agent,
+        }
+    }
+}
+
+/// Every tool there is, as hosts are told of it.
+pub fn list() -> Vec<Tool> {
+    router().list_all()
+}
+
+fn router() -> ToolRouter<Server> {
+    let mut router = Server::spawn_router()
+        + Server::send_message_to_router()
+        + Server::send_keys_router()
+        + Server::read_output_router()
+        + Server::timer_wait_router()
+        + Server::report_to_parent_router()
+        + Server::read_reports_router()
+        + Server::list_children_router()
+        + Server::stop_router();
+    for route in router.map.values_mut() {
+        route.attr.input_schema = Arc::new(portable(&route.attr.input_schema));
+        // Claude Code hides MCP tools behind a search otherwise.
+        route.attr.meta.get_or_insert_default().0.insert("anthropic/alwaysLoad".into(), true.into());
+    }
+    router
+}
+
+/// schemars writes number formats that make TypeScript hosts warn, and `[T, "null"]` for what may be left out, which
+/// Gemini's dialect does not know.
+fn portable(schema: &JsonObject) -> JsonObject {
+    fn clean(value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                object.remove("format");
+                object.remove("$schema");
+                // The struct's own documentation, which is not the tool's.
+                let single = object.get("type").and_then(Value::as_array).and_then(|types| {
+                    types.iter().find(|word| *word != "null").cloned()
+                });
+                if let Some(word) = single {
+                    object.insert("type".into(), word);
+                }
+                object.values_mut().for_each(clean);
+            }
+            Value::Array(values) => values.iter_mut().for_each(clean),
+            _ => {}
+        }
+    }
+    let mut schema = schema.clone();
+    schema.remove("$schema");
+    schema.remove("title");
+    schema.remove("description");
+    schema.values_mut().for_each(clean);
+    schema
+}
+
+#[tool_handler(router = self.router)]
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let about = Implementation::new("compere", env!("CARGO_PKG_VERSION")).with_title("compere");
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(about)
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let name = request.name.clone();
+        tracing::debug!(tool = %name, caller = %self.caller, "call");
+        // rmcp does not answer a request whose handler panicked.
+        let call = AssertUnwindSafe(self.router.call(ToolCallContext::new(self, request, context)));
+        let response = match call.catch_unwind().await {
+            Ok(response) => response,
+            Err(panic) => {
+                let why = panic.downcast_ref::<&str>().map(|why| (*why).to_owned());
+                let why = why.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                tracing::error!(tool = %name, why, "a tool panicked");
+                let text = format!("{name} failed by a defect of compere ({why}); its log has more. Other calls work on.");
+                Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into())
+            }
+        };
+        match response {
+            Ok(CallToolResponse::Complete(result)) => Ok(answer::with_unread(self, &name, result).into()),
+            other => other,
+        }
+    }
+}
