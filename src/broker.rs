@@ -55,11 +55,27 @@ pub const LINGER: &str = "COMPERE_LINGER_MS";
 ///
 /// A host that ends its server by walking the tree of processes must not find the broker there.
 pub fn detach() -> io::Result<ExitCode> {
+    keep_for_ourselves()?;
     let exe = std::env::current_exe()?;
     let mut broker = std::process::Command::new(exe);
     broker.arg("broker").current_dir("/").stdin(Stdio::null()).stderr(Stdio::null());
     broker.spawn()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Closes whatever descriptors a host has leaked to us, at the next exec: a broker that held a host's pipe open would
+/// keep whoever reads it waiting.
+#[allow(unsafe_code, reason = "the descriptors are known by their numbers only")]
+fn keep_for_ourselves() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        if number > 2 {
+            // SAFETY: lent for this one call; a number that was closed meanwhile is an error, which is as good.
+            let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
+            let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
+        }
+    }
+    Ok(())
 }
 
 /// `compere broker`: serves until nothing is left to keep.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 
 use crate::id::Exit;
 
@@ -19,7 +19,7 @@ pub(super) struct Reaped {
 pub(super) fn reap(child: i32) -> Reaped {
     let mut reaped = Reaped::default();
     loop {
-        match waitpid(None, WaitOptions::NOHANG) {
+        match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => reaped.exit = exit(status),
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) => return reaped,
