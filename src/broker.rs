@@ -68,7 +68,9 @@ pub fn detach() -> io::Result<ExitCode> {
 #[allow(unsafe_code, reason = "the descriptors are known by their numbers only")]
 fn keep_for_ourselves() -> io::Result<()> {
     for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
-        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
         if number > 2 {
             // SAFETY: lent for this one call; a number that was closed meanwhile is an error, which is as good.
             let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
@@ -120,8 +122,12 @@ pub async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let place =
-        Place { exe, socket: door.socket(), keepers: door.keepers(), presets: config_dir().map(|dir| dir.join("presets")) };
+    let place = Place {
+        exe,
+        socket: door.socket(),
+        keepers: door.keepers(),
+        presets: config_dir().map(|dir| dir.join("presets")),
+    };
     let config = config();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "listening");
     say("listening");
@@ -168,12 +174,15 @@ fn sweep(place: &Place) {
     for entry in std::fs::read_dir(&place.keepers).into_iter().flatten().flatten() {
         let path = entry.path();
         let name = entry.file_name();
-        let Some(stem) = name.to_str().and_then(|name| name.split_once('.')).map(|(stem, _)| stem) else { continue };
+        let Some(stem) = name.to_str().and_then(|name| name.split_once('.')).map(|(stem, _)| stem) else {
+            continue;
+        };
         if Ring::is_kept(&place.keepers.join(format!("{stem}.ring"))) {
             tracing::warn!(child = stem, "runs without a broker; `compere doctor` can end it");
             continue;
         }
-        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        let removed =
+            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         if let Err(error) = removed {
             tracing::warn!(path = %path.display(), %error, "could not be removed");
         }
@@ -227,7 +236,8 @@ impl Broker {
                 tracing::warn!("{MAX_CONNECTIONS} connections are the limit; one more was turned away");
                 continue;
             };
-            let (registry, stop, count, changed) = (self.registry.clone(), stop.clone(), count.clone(), changed.clone());
+            let (registry, stop, count, changed) =
+                (self.registry.clone(), stop.clone(), count.clone(), changed.clone());
             count.fetch_add(1, Ordering::SeqCst);
             changed.send_replace(());
             tasks.spawn(async move {
@@ -273,7 +283,10 @@ impl Broker {
 }
 
 /// One connection, from its hello to its end.
-async fn converse(registry: &Registry, stream: UnixStream) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn converse(
+    registry: &Registry,
+    stream: UnixStream,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let peer = stream.peer_cred()?;
     if peer.uid() != rustix::process::getuid().as_raw() {
         tracing::warn!(uid = peer.uid(), "another user was turned away");
@@ -332,7 +345,11 @@ fn log_to(path: &Path) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("COMPERE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("compere=info"));
     if let Ok(log) = Log::open(path.to_owned()) {
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Mutex::new(log)).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(false)
+            .with_writer(Mutex::new(log))
+            .init();
     }
 }
 
@@ -348,7 +365,11 @@ impl Log {
 
     fn open(path: PathBuf) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+        options
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
         let file = options.open(&path)?;
         let written = file.metadata()?.len();
         Ok(Log { path, file, written })

@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, unix::AsyncFd},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -168,7 +171,10 @@ async fn start_broker(door: &Door) -> Result<(), NoBroker> {
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            Err(NoBroker::Start(format!("another one holds the lock in {} and does not listen", door.dir().display())))
+            Err(NoBroker::Start(format!(
+                "another one holds the lock in {} and does not listen",
+                door.dir().display()
+            )))
         }
         "" => Err(NoBroker::Start(format!("see {}", door.log().display()))),
         error => Err(NoBroker::Start(error.to_owned())),
@@ -212,19 +218,10 @@ async fn down(
 
 /// A signal came, or the process that started us is gone.
 async fn ended() {
-    let parent = parent_id() as i32;
     let gone = async {
-        let pid = Pid::from_raw(parent)?;
-        let fd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        // It may have ended before it was opened, and its number been given to another.
-        if parent_id() as i32 != parent {
-            return Some(());
-        }
-        let watched = AsyncFd::with_interest(fd, tokio::io::Interest::READABLE).ok()?;
-        watched.readable().await.ok().map(|_| ())
-    };
-    let gone = async {
-        if gone.await.is_none() {
+        // A thread of its own sleeps on it; the process's end ends that too.
+        let waited = tokio::task::spawn_blocking(|| outlive(parent_id() as i32));
+        if !waited.await.unwrap_or(false) {
             std::future::pending::<()>().await;
         }
     };
@@ -239,6 +236,24 @@ async fn ended() {
         () = signalled(SignalKind::interrupt()) => {}
         () = signalled(SignalKind::terminate()) => {}
         () = signalled(SignalKind::hangup()) => {}
+    }
+}
+
+/// Waits until this process is gone; false if that cannot be watched.
+fn outlive(parent: i32) -> bool {
+    let Some(pid) = Pid::from_raw(parent) else { return false };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(rustix::io::Errno::SRCH) => true,
+        Err(_) => false,
+        // It may have ended before it was opened, and its number been given to another.
+        Ok(_) if parent_id() as i32 != parent => true,
+        Ok(fd) => loop {
+            match poll(&mut [PollFd::new(&fd, PollFlags::IN)], None) {
+                Ok(_) => return true,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        },
     }
 }
 

@@ -222,7 +222,9 @@ mod tests {
 
     #[test]
     fn sizes_stay_within_what_the_emulator_bears() {
-        for (rows, cols, clamped) in [(0, 0, (1, 2)), (1, 1, (1, 2)), (40, 120, (40, 120)), (65535, 65535, (500, 1000))] {
+        for (rows, cols, clamped) in
+            [(0, 0, (1, 2)), (1, 1, (1, 2)), (40, 120, (40, 120)), (65535, 65535, (500, 1000))]
+        {
             let size = Size { rows, cols }.clamped();
             assert_eq!((size.rows, size.cols), clamped);
         }

@@ -1,11 +1,11 @@
 //! compere
-pub mod id;
-pub mod keeper;
+pub mod broker;
 pub mod child;
+pub mod cli;
+pub mod front;
+pub mod id;
+pub mod ipc;
+pub mod keeper;
 pub mod preset;
 pub mod registry;
 pub mod tools;
-pub mod ipc;
-pub mod front;
-pub mod broker;
-pub mod cli;

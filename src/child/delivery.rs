@@ -353,7 +353,10 @@ mod tests {
         played.message(1, Writer::Agent).message(2, Writer::Agent).message(3, Writer::Person);
         assert_eq!(played.queue.held(&played.owner), 2);
         played.plans();
-        assert_eq!(played.queue.unwritten("gone"), Some(Do::Finish(DeliveryId(3), Outcome::Unknown("gone".into()))));
+        assert_eq!(
+            played.queue.unwritten("gone"),
+            Some(Do::Finish(DeliveryId(3), Outcome::Unknown("gone".into())))
+        );
         assert_eq!(played.next(), None);
         played.owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
         assert_eq!(played.queue.held(&played.owner), 0);

@@ -3,10 +3,12 @@
 
 pub mod delivery;
 mod find;
+mod guard;
 pub mod owner;
 pub mod rules;
-pub mod screen;
 mod scan;
+pub mod screen;
+mod side;
 pub mod state;
 mod stop;
 mod task;
@@ -267,7 +269,9 @@ impl Child {
         let held = !self.status.borrow().owner.admits(writer);
         let wait = if held { Duration::ZERO } else { wait };
         let outcome = tokio::time::timeout(wait, outcome).await.ok().map(|outcome| {
-            outcome.unwrap_or_else(|_| Outcome::Unknown("the thread that looks after this child has ended".into()))
+            outcome.unwrap_or_else(|_| {
+                Outcome::Unknown("the thread that looks after this child has ended".into())
+            })
         });
         Ok(Receipt { delivery, outcome, before, end })
     }
@@ -314,5 +318,7 @@ pub enum NotTyped {
 
 /// What is left of a child whose keeper has ended.
 fn record(ring: &std::path::Path) -> Option<keeper::ring::Record> {
-    keeper::ring::Ring::open(ring).map_err(|error| tracing::warn!(%error, ring = %ring.display(), "ring")).ok()
+    keeper::ring::Ring::open(ring)
+        .map_err(|error| tracing::warn!(%error, ring = %ring.display(), "ring"))
+        .ok()
 }

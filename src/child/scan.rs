@@ -88,7 +88,8 @@ fn unfinished_char(bytes: &[u8]) -> usize {
     for (back, byte) in bytes[last..].iter().rev().enumerate() {
         if *byte >= 0xC0 {
             let tail = &bytes[bytes.len() - back - 1..];
-            let cut = std::str::from_utf8(tail).is_err_and(|e| e.error_len().is_none() && e.valid_up_to() == 0);
+            let cut =
+                std::str::from_utf8(tail).is_err_and(|e| e.error_len().is_none() && e.valid_up_to() == 0);
             return if cut { tail.len() } else { 0 };
         }
         if *byte < 0x80 {

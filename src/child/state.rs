@@ -219,7 +219,8 @@ impl Reducer {
         }
         let looked = self.looked?;
         let due = [
-            self.output.map(|at| at.max(looked.checked_sub(Self::LOOK_EVERY).unwrap_or(at)) + Self::LOOK_EVERY),
+            self.output
+                .map(|at| at.max(looked.checked_sub(Self::LOOK_EVERY).unwrap_or(at)) + Self::LOOK_EVERY),
             self.output.map(|at| at + Self::PROMPT_QUIET),
             self.output.map(|at| at + self.quiet),
             self.typed.map(|at| at + Self::REACTION),
@@ -227,7 +228,8 @@ impl Reducer {
             Some(self.started + Self::STARTING),
         ];
         // A shell's foreground job may end without a word.
-        let job = (self.foreground_is_idle && self.state == State::Busy).then_some(looked + Duration::from_millis(250));
+        let job = (self.foreground_is_idle && self.state == State::Busy)
+            .then_some(looked + Duration::from_millis(250));
         due.into_iter().flatten().filter(|at| *at > looked).chain(job).min()
     }
 
@@ -386,11 +388,8 @@ mod tests {
 
         #[track_caller]
         fn is(&mut self, ms: u64, state: &str) -> &mut Self {
-            let look = Look {
-                screen: &self.screen,
-                title: self.title.as_deref(),
-                status: self.status.as_deref(),
-            };
+            let look =
+                Look { screen: &self.screen, title: self.title.as_deref(), status: self.status.as_deref() };
             self.reducer.look(look, self.start + Duration::from_millis(ms));
             assert_eq!(self.reducer.state().to_string(), state, "at {ms} ms: {}", self.reducer.why());
             self
@@ -453,7 +452,12 @@ mod tests {
 
     #[test]
     fn silence_of_a_program_nobody_described_is_not_idleness() {
-        Told::new(Rules::default()).is(500, "starting").is(2000, "unknown").prints(2100, "x").is(2200, "busy").is(9000, "unknown");
+        Told::new(Rules::default())
+            .is(500, "starting")
+            .is(2000, "unknown")
+            .prints(2100, "x")
+            .is(2200, "busy")
+            .is(9000, "unknown");
         let quiet = Rules { silence_is_idle: true, quiet_ms: Some(300), ..Rules::default() };
         Told::new(quiet).prints(10, "x").is(20, "busy").is(400, "idle");
         assert!(!Reducer::new(&Rules::default(), CHILD, Instant::now()).can_be_idle());
@@ -463,7 +467,10 @@ mod tests {
     fn the_first_rule_that_holds_decides() {
         let rules = Rules {
             rules: vec![
-                Rule { what: Some("permission".into()), ..rule(Sign::Status, "^blocked", Meaning::NeedsInput) },
+                Rule {
+                    what: Some("permission".into()),
+                    ..rule(Sign::Status, "^blocked", Meaning::NeedsInput)
+                },
                 rule(Sign::Title, "Working", Meaning::Busy),
                 rule(Sign::Screen, "ready", Meaning::Idle),
             ],

@@ -28,7 +28,7 @@ use super::{
     owner::Writer,
     record,
     rules::Typing,
-    screen::Screen,
+    screen::{Fed, Screen},
     state::{Look, Reducer, State, Tty},
     stop::{Step, Stopped, Stopping},
     typing,
@@ -219,7 +219,9 @@ impl Task {
                 // Whoever asked may have gone; here and below that is no concern of ours.
                 let _ = reply.send(self.show(history, known));
             }
-            Command::Read { from, max, reply } => self.read(from, max, Pending::Read { finder: None, reply: Some(reply) }),
+            Command::Read { from, max, reply } => {
+                self.read(from, max, Pending::Read { finder: None, reply: Some(reply) })
+            }
             Command::Type { what, writer, done, reply } => {
                 let id = DeliveryId(self.next());
                 let pushed = self.queue.push(Job { id, writer, what });
@@ -296,7 +298,9 @@ impl Task {
                 self.look(now);
             }
             Event::Processes { req, pids } => {
-                if let (Some(Pending::Processes), Some(stopping)) = (self.pending.remove(&req), &mut self.stopping) {
+                if let (Some(Pending::Processes), Some(stopping)) =
+                    (self.pending.remove(&req), &mut self.stopping)
+                {
                     stopping.running(pids);
                 }
             }
@@ -313,14 +317,19 @@ impl Task {
         self.end = from + bytes.len();
         self.shared_end.store(self.end.0, Ordering::Release);
         let fed = self.screen.feed(bytes, now);
-        if !fed.answers.is_empty() {
-            self.send(Request::Input { id: 0, bytes: fed.answers.into() });
-        }
+        self.answer(fed);
         self.reducer.output(now);
         for finder in self.finders.values_mut() {
             finder.output(from, bytes);
         }
         self.finders.retain(|_, finder| !finder.over());
+    }
+
+    /// What the emulator says goes to the program like typed input, but nobody waits for it to be taken.
+    fn answer(&mut self, fed: Fed) {
+        if !fed.answers.is_empty() {
+            self.send(Request::Input { id: 0, bytes: fed.answers.into() });
+        }
     }
 
     fn data(&mut self, req: u64, from: Offset, end: Offset, bytes: &[u8]) {
@@ -343,7 +352,8 @@ impl Task {
     /// Everything that is due by the clock, or became possible by what was just heard.
     fn tick(&mut self, now: Instant) {
         if self.screen.sync_deadline().is_some_and(|at| at <= now) {
-            self.screen.end_sync(now);
+            let fed = self.screen.end_sync(now);
+            self.answer(fed);
         }
         if self.reducer.deadline().is_some_and(|at| at <= now) {
             if self.reducer.wants_tty() && self.keeper.is_some() {
@@ -394,16 +404,15 @@ impl Task {
     fn plan(&self, what: &What, tty: Tty) -> Result<Vec<Stroke>, String> {
         match what {
             What::Message(text) => {
-                let mode = typing::Mode { bracketed: self.screen.bracketed_paste(), canonical: tty.canonical };
+                let mode =
+                    typing::Mode { bracketed: self.screen.bracketed_paste(), canonical: tty.canonical };
                 let body = typing::paste(text, mode).map_err(|error| error.to_string())?;
                 let pause = typing::enter_delay(body.len(), &self.typing, tty.canonical);
-                Ok(vec![
-                    Stroke { bytes: body, pause },
-                    Stroke { bytes: b"\r".into(), pause: Duration::ZERO },
-                ])
+                Ok(vec![Stroke { bytes: body, pause }, Stroke { bytes: b"\r".into(), pause: Duration::ZERO }])
             }
             What::Keys(names) => {
-                let keys = typing::keys(names, self.screen.app_cursor()).map_err(|error| error.to_string())?;
+                let keys =
+                    typing::keys(names, self.screen.app_cursor()).map_err(|error| error.to_string())?;
                 // A program takes ESC and the next byte for one key if they come together.
                 let pause = |bytes: &[u8]| Duration::from_millis(if bytes == b"\x1b" { 100 } else { 10 });
                 Ok(keys.into_iter().map(|bytes| Stroke { pause: pause(&bytes), bytes }).collect())
@@ -418,7 +427,8 @@ impl Task {
             Some(kind) => format!("{} {kind}", status.state),
             None => status.state.clone(),
         });
-        self.reducer.look(Look { screen: &screen, title: self.screen.title(), status: status.as_deref() }, now);
+        self.reducer
+            .look(Look { screen: &screen, title: self.screen.title(), status: status.as_deref() }, now);
         if self.looked_at != self.screen.version() {
             self.looked_at = self.screen.version();
             self.finders.values_mut().for_each(|finder| finder.screen(&screen));
@@ -479,7 +489,9 @@ impl Task {
         stopping.join(grace, reply, now);
         self.stopping = Some(stopping);
         // An interactive shell ignores TERM and obeys a hang-up; a stopped process hears neither before CONT.
-        for signal in [rustix::process::Signal::HUP, rustix::process::Signal::TERM, rustix::process::Signal::CONT] {
+        for signal in
+            [rustix::process::Signal::HUP, rustix::process::Signal::TERM, rustix::process::Signal::CONT]
+        {
             self.send(Request::Signal { signal: signal.as_raw(), whom: Whom::Tree });
         }
     }
@@ -487,7 +499,10 @@ impl Task {
     fn stop_step(&mut self, step: &Step) {
         match step {
             Step::Kill => {
-                self.send(Request::Signal { signal: rustix::process::Signal::KILL.as_raw(), whom: Whom::Tree });
+                self.send(Request::Signal {
+                    signal: rustix::process::Signal::KILL.as_raw(),
+                    whom: Whom::Tree,
+                });
                 let req = self.next();
                 self.pending.insert(req, Pending::Processes);
                 self.send(Request::Processes { req });
@@ -588,8 +603,14 @@ impl Task {
         self.status.send_if_modified(|status| {
             let held = queue.held(&status.owner);
             let new = (state, why, queue.len() - held, held, screen.title(), screen.emulator_resets());
-            let old =
-                (&status.state, &*status.why, status.queued, status.held, status.title.as_deref(), status.emulator_resets);
+            let old = (
+                &status.state,
+                &*status.why,
+                status.queued,
+                status.held,
+                status.title.as_deref(),
+                status.emulator_resets,
+            );
             if new == old {
                 return false;
             }

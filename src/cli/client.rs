@@ -2,7 +2,7 @@
 
 use rmcp::{
     ClientHandler, RoleClient, ServiceExt,
-    model::{CallToolRequestParams, CallToolResult, ClientInfo, Implementation, JsonObject},
+    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, JsonObject},
     service::RunningService,
 };
 use serde_json::Value;
@@ -35,8 +35,8 @@ pub enum CallError {
 struct Handler;
 
 impl ClientHandler for Handler {
-    fn get_info(&self) -> ClientInfo {
-        ClientInfo::new(Default::default(), Implementation::new("compere", env!("CARGO_PKG_VERSION")))
+    fn get_info(&self) -> ClientConfig {
+        ClientConfig::new(Default::default(), Implementation::new("compere", env!("CARGO_PKG_VERSION")))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command line.
 pub mod client;
-use std::process::ExitCode;
 use std::io::Write;
+use std::process::ExitCode;
 /// x
 pub fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -10,13 +10,34 @@ pub fn main() -> ExitCode {
     match words[..] {
         ["keeper"] => crate::keeper::main(),
         ["broker", "--detach"] => crate::broker::detach().expect("x"),
-        ["broker"] => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("rt").block_on(crate::broker::main()),
+        ["broker"] => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("rt")
+            .block_on(crate::broker::main()),
         ["call", tool, json] => one().block_on(async {
-            let c = match client::Client::connect().await { Ok(c) => c, Err(e) => { eprintln!("{e}"); return ExitCode::FAILURE } };
-            match c.call(tool, serde_json::from_str(json).expect("json")).await { Ok(r) => { let _ = writeln!(std::io::stdout(), "{}", client::text(&r)); }, Err(e) => eprintln!("{e}") }
+            let c = match client::Client::connect().await {
+                Ok(c) => c,
+                Err(e) => {
+                    eprintln!("{e}");
+                    return ExitCode::FAILURE;
+                }
+            };
+            match c.call(tool, serde_json::from_str(json).expect("json")).await {
+                Ok(r) => {
+                    let _ = writeln!(std::io::stdout(), "{}", client::text(&r));
+                }
+                Err(e) => eprintln!("{e}"),
+            }
             c.close().await;
             ExitCode::SUCCESS
         }),
-        _ => { let rt = one(); let code = rt.block_on(crate::front::main()); rt.shutdown_background(); code }
+        _ => {
+            let rt = one();
+            let code = rt.block_on(crate::front::main());
+            rt.shutdown_background();
+            code
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! MCP's lines as a pipe must know them: how long one may be, whether it is JSON at all, and whose answer it wants.
 //! Knows no method and no meaning.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
 /// Longer lines are answered with an error and skipped; rmcp would drop them without a word.
@@ -58,21 +56,17 @@ pub async fn next_line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Resul
         // Between messages; nobody needs an answer to it.
         return Ok(Line::Json(b"\n".into()));
     }
-    match serde_json::from_slice::<Envelope<'_>>(&line) {
-        Err(bad) if !bad.is_data() => Ok(Line::Wrong(error("null", -32700, &format!("not JSON: {bad}")))),
-        _ => {
-            if line.last() != Some(&b'\n') {
-                line.push(b'\n');
-            }
-            Ok(Line::Json(line))
-        }
+    // serde_json does not look into strings it has no use for.
+    let Ok(text) = std::str::from_utf8(&line) else {
+        return Ok(Line::Wrong(error("null", -32700, "not UTF-8")));
+    };
+    if let Err(bad) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        return Ok(Line::Wrong(error("null", -32700, &format!("not JSON: {bad}"))));
     }
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow, rename = "id")]
-    _id: Option<&'a RawValue>,
+    if line.last() != Some(&b'\n') {
+        line.push(b'\n');
+    }
+    Ok(Line::Json(line))
 }
 
 fn error(id: &str, code: i32, message: &str) -> String {
@@ -150,7 +144,10 @@ impl Id {
 
     /// As JSON; `null` where there was none, or none we could repeat.
     fn value(&self) -> &str {
-        self.found.as_deref().filter(|id| serde_json::from_str::<serde_json::Value>(id).is_ok()).unwrap_or("null")
+        self.found
+            .as_deref()
+            .filter(|id| serde_json::from_str::<serde_json::Value>(id).is_ok())
+            .unwrap_or("null")
     }
 }
 
@@ -190,7 +187,10 @@ mod tests {
         let filler = "x".repeat(MAX_LINE);
         for (message, id) in [
             (format!("{{\"id\":7,\"params\":{{\"id\":8,\"x\":\"{filler}\"}}}}"), serde_json::json!(7)),
-            (format!("{{\"params\":{{\"x\":\"{filler}\\\"}}\"}}, \"id\" : \"a,b\"}}"), serde_json::json!("a,b")),
+            (
+                format!("{{\"params\":{{\"x\":\"{filler}\\\"}}\"}}, \"id\" : \"a,b\"}}"),
+                serde_json::json!("a,b"),
+            ),
             (format!("{{\"x\":\"{filler}\"}}"), serde_json::Value::Null),
             (filler.clone() + "y", serde_json::Value::Null),
         ] {

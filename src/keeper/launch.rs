@@ -96,5 +96,6 @@ fn talk(process: &mut Child, spec: &Spec) -> Result<Answer, LaunchError> {
     }
     let mut answer = String::new();
     BufReader::new(stdout).read_line(&mut answer).map_err(LaunchError::Keeper)?;
-    serde_json::from_str(&answer).map_err(|_| LaunchError::Keeper(io::Error::other(format!("it said {answer:?}"))))
+    serde_json::from_str(&answer)
+        .map_err(|_| LaunchError::Keeper(io::Error::other(format!("it said {answer:?}"))))
 }

@@ -2,10 +2,10 @@
 //! newest output. It has no emulator, no threads and no policy: so little that it can outlive many brokers.
 
 pub mod launch;
-mod serve;
 mod peer;
 pub mod pty;
 pub mod ring;
+mod serve;
 mod tree;
 pub mod wire;
 
@@ -22,9 +22,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
 
 use self::{
     launch::Answer,
-    serve::Keeper,
     pty::{Pty, Spec, StartError},
     ring::Ring,
+    serve::Keeper,
 };
 
 /// A longer spec is not ours: the kernel would not take its environment.

@@ -121,7 +121,9 @@ impl Pty {
     pub fn start(spec: &Spec, umask: rustix::fs::Mode) -> Result<Self, StartError> {
         let program = check(spec)?;
         let pair = native_pty_system().openpty(pty_size(spec.size)).map_err(|error| {
-            StartError::Pty(format!("{error:#}; close some children, or raise the limit on open files or PTYs"))
+            StartError::Pty(format!(
+                "{error:#}; close some children, or raise the limit on open files or PTYs"
+            ))
         })?;
         let mut command = CommandBuilder::new(&spec.argv[0]);
         command.args(&spec.argv[1..]);
@@ -132,8 +134,10 @@ impl Pty {
         command.cwd(&spec.cwd);
         command.umask(Some(umask.bits()));
         let spawned = pair.slave.spawn_command(command);
-        let child = spawned.map_err(|error| StartError::Spawn(format!("{}: {error:#}", program.display())))?;
-        let child = child.process_id().ok_or_else(|| StartError::Spawn("it has no process id".into()))? as i32;
+        let child =
+            spawned.map_err(|error| StartError::Spawn(format!("{}: {error:#}", program.display())))?;
+        let child =
+            child.process_id().ok_or_else(|| StartError::Spawn("it has no process id".into()))? as i32;
         let fd = borrow(&*pair.master).and_then(|fd| fd.try_clone_to_owned());
         let fd = fd.map_err(|error| StartError::Pty(error.to_string()))?;
         rustix::io::ioctl_fionbio(&fd, true).map_err(|error| StartError::Pty(error.to_string()))?;
@@ -168,9 +172,17 @@ fn pty_size(size: Size) -> PtySize {
 fn check(spec: &Spec) -> Result<PathBuf, StartError> {
     let program = spec.argv.first().filter(|program| !program.is_empty()).ok_or(StartError::EmptyCommand)?;
     let mut total = 0;
-    let arguments = spec.argv.iter().enumerate().map(|(at, arg)| (format!("argument {at}"), arg.len(), arg.contains('\0')));
+    let arguments = spec
+        .argv
+        .iter()
+        .enumerate()
+        .map(|(at, arg)| (format!("argument {at}"), arg.len(), arg.contains('\0')));
     let variables = spec.env.iter().map(|(name, value)| {
-        (format!("variable {name}"), name.len() + 1 + value.len(), name.contains('\0') || value.contains('\0'))
+        (
+            format!("variable {name}"),
+            name.len() + 1 + value.len(),
+            name.contains('\0') || value.contains('\0'),
+        )
     });
     for (what, bytes, nul) in arguments.chain(variables) {
         if nul {
@@ -223,7 +235,8 @@ fn find(program: &str, spec: &Spec) -> Result<PathBuf, StartError> {
         }
         return runnable(&path).map(|()| path);
     }
-    let search = spec.env.iter().rev().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value.as_str());
+    let search =
+        spec.env.iter().rev().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value.as_str());
     let mut there = None;
     for dir in std::env::split_paths(search) {
         let path = spec.cwd.join(dir).join(program);
@@ -261,11 +274,19 @@ fn check_interpreter(path: &Path) -> Result<(), StartError> {
     // To the kernel a CR is a part of the name.
     let Some(interpreter) = line.split([' ', '\t']).find(|word| !word.is_empty()) else { return Ok(()) };
     let wrong = |why: &str| {
-        Err(StartError::Interpreter { script: path.to_owned(), interpreter: interpreter.into(), why: why.into() })
+        Err(StartError::Interpreter {
+            script: path.to_owned(),
+            interpreter: interpreter.into(),
+            why: why.into(),
+        })
     };
     let file = Path::new(interpreter);
     if !file.exists() {
-        return wrong(if interpreter.ends_with('\r') { "does not exist (the line ends in CR)" } else { "does not exist" });
+        return wrong(if interpreter.ends_with('\r') {
+            "does not exist (the line ends in CR)"
+        } else {
+            "does not exist"
+        });
     }
     if runnable(file).is_err() {
         return wrong("cannot be run");

@@ -89,7 +89,8 @@ impl Ring {
     /// Whether a keeper still holds the file.
     pub fn is_kept(path: &Path) -> bool {
         File::open(path).is_ok_and(|file| {
-            rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared)
+                == Err(rustix::io::Errno::WOULDBLOCK)
         })
     }
 

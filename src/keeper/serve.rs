@@ -144,7 +144,8 @@ impl Keeper {
             self.read();
         }
         self.write();
-        let heard: Vec<u64> = (0..peers).filter(|at| !happened[2 + at].is_empty()).map(|at| self.peers[at].id).collect();
+        let heard: Vec<u64> =
+            (0..peers).filter(|at| !happened[2 + at].is_empty()).map(|at| self.peers[at].id).collect();
         for id in heard {
             self.hear(id);
         }
@@ -334,4 +335,3 @@ impl Keeper {
         self.peers.retain_mut(|peer| peer.send(ring, ending).is_ok());
     }
 }
-

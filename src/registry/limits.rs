@@ -1,6 +1,9 @@
 //! How many children there may be, how deep, how fast. Plain values: counted elsewhere, compared here.
 
-use std::{collections::VecDeque, time::{Duration, Instant}};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,7 +73,9 @@ pub enum OverLimit {
         limit: usize,
     },
     /// See [`Limits::spawns_per_minute`].
-    #[error("your tree spawned {limit} children within a minute, which is the limit; the next may start in {wait_ms} ms")]
+    #[error(
+        "your tree spawned {limit} children within a minute, which is the limit; the next may start in {wait_ms} ms"
+    )]
     Rate {
         /// The limit.
         limit: usize,
@@ -111,7 +116,8 @@ impl Rate {
             self.0.pop_front();
         }
         if self.0.len() >= limit {
-            let wait = self.0.front().map_or(Self::WINDOW, |at| Self::WINDOW - now.saturating_duration_since(*at));
+            let wait =
+                self.0.front().map_or(Self::WINDOW, |at| Self::WINDOW - now.saturating_duration_since(*at));
             return Err(OverLimit::Rate { limit, wait_ms: wait.as_millis() as u64 });
         }
         self.0.push_back(now);

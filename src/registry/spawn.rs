@@ -157,7 +157,8 @@ impl Registry {
                 base_env: self.inherited(caller, session),
             },
         )?;
-        write_files(&files, &resolved).map_err(|error| SpawnError::Io { what: "the child's files", error })?;
+        write_files(&files, &resolved)
+            .map_err(|error| SpawnError::Io { what: "the child's files", error })?;
         let size = resolved.size.clamped();
         let spec = Spec {
             child: id.to_string(),
@@ -176,7 +177,9 @@ impl Registry {
         });
         let (launched, stream) = match launched.await {
             Ok(launched) => launched?,
-            Err(error) => return Err(SpawnError::Io { what: "starting the keeper", error: io::Error::other(error) }),
+            Err(error) => {
+                return Err(SpawnError::Io { what: "starting the keeper", error: io::Error::other(error) });
+            }
         };
         let stream = stream.map_err(|error| SpawnError::Io { what: "speaking to the keeper", error })?;
         let since = SystemTime::now();
@@ -272,8 +275,11 @@ impl Registry {
 /// The fallback, or the fallback with the first number that makes it free.
 fn free_name(fallback: &str, free: impl Fn(&str) -> bool) -> String {
     let base = basename(std::slice::from_ref(&fallback.to_owned()));
-    let mut base: String =
-        base.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(30).collect();
+    let mut base: String = base
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .take(30)
+        .collect();
     if !valid_name(&base) {
         base = format!("child-{base}");
     }
@@ -283,7 +289,9 @@ fn free_name(fallback: &str, free: impl Fn(&str) -> bool) -> String {
 
 fn basename(argv: &[String]) -> String {
     let program = argv.first().map_or("", String::as_str);
-    Path::new(program).file_name().map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
+    Path::new(program)
+        .file_name()
+        .map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {
@@ -292,7 +300,8 @@ fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {
     }
     DirBuilder::new().mode(0o700).create(dir)?;
     for (name, bytes) in &resolved.files {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(name))?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(name))?;
         file.write_all(bytes)?;
     }
     Ok(())

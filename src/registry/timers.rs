@@ -95,7 +95,8 @@ impl Waits {
 
     fn keep(&mut self, caller: Caller, wait: Wait, id: Option<WaitId>, now: Instant) -> WaitId {
         self.kept.retain(|_, (_, wait)| wait.deadline + Self::KEEP > now);
-        let mine: Vec<WaitId> = self.kept.iter().filter(|(_, (by, _))| *by == caller).map(|(id, _)| *id).collect();
+        let mine: Vec<WaitId> =
+            self.kept.iter().filter(|(_, (by, _))| *by == caller).map(|(id, _)| *id).collect();
         if mine.len() >= Self::MAX
             && let Some(oldest) = mine.first()
         {
@@ -127,7 +128,13 @@ impl Registry {
     }
 
     /// Waits for at most `patience`. Dropping the future ends the wait and changes nothing else.
-    pub async fn wait(&self, caller: Caller, mut wait: Wait, id: Option<WaitId>, patience: Duration) -> Result<Woke, Gone> {
+    pub async fn wait(
+        &self,
+        caller: Caller,
+        mut wait: Wait,
+        id: Option<WaitId>,
+        patience: Duration,
+    ) -> Result<Woke, Gone> {
         let cut = Instant::now() + patience;
         let mut begun = Vec::new();
         let mut parts: Vec<BoxFuture<'_, Result<Woke, Gone>>> = Vec::new();
@@ -233,7 +240,8 @@ mod tests {
     fn kept_waits_have_a_bound_and_an_end() {
         let (mut waits, now) = (Waits::default(), Instant::now());
         let wait = Wait { until: Vec::new(), deadline: now };
-        let ids: Vec<WaitId> = (0..=Waits::MAX).map(|_| waits.keep(Caller::Person, wait.clone(), None, now)).collect();
+        let ids: Vec<WaitId> =
+            (0..=Waits::MAX).map(|_| waits.keep(Caller::Person, wait.clone(), None, now)).collect();
         assert!(waits.take(Caller::Person, ids[0]).is_none());
         assert!(waits.take(Caller::Person, ids[1]).is_some());
         waits.keep(Caller::Person, wait, None, now + Waits::KEEP);

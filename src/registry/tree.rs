@@ -136,7 +136,8 @@ mod tests {
     /// r1 - c1 - c3 - c5, r1 - c2, r2 - c4
     fn family() -> Tree {
         let mut tree = Tree::default();
-        for (id, parent) in [(1, ROOT), (2, ROOT), (3, child(1)), (4, Caller::Root(RootId(2))), (5, child(3))] {
+        for (id, parent) in [(1, ROOT), (2, ROOT), (3, child(1)), (4, Caller::Root(RootId(2))), (5, child(3))]
+        {
             tree.insert(ChildId(id), format!("n{id}"), parent);
         }
         tree

@@ -22,7 +22,9 @@ pub(super) const MAX_BYTES: usize = 256 * 1024;
 
 /// A small record: hosts show a model either the structured content or the text, so both say the same.
 pub(super) fn record(value: &impl Serialize) -> CallToolResult {
-    CallToolResult::structured(serde_json::to_value(value).unwrap_or_else(|error| json!({"error": error.to_string()})))
+    CallToolResult::structured(
+        serde_json::to_value(value).unwrap_or_else(|error| json!({"error": error.to_string()})),
+    )
 }
 
 /// A long text, whose figures stand in its first line and in `_meta`.

@@ -93,10 +93,15 @@ impl From<OverLimit> for ToolError {
             OverLimit::Children { .. } | OverLimit::Tree { .. } => {
                 "Stop children you no longer need (list_children, stop), or let one do several tasks."
             }
-            OverLimit::Total { .. } => "Stop children you no longer need, or have your user raise limits.total.",
+            OverLimit::Total { .. } => {
+                "Stop children you no longer need, or have your user raise limits.total."
+            }
             OverLimit::Rate { .. } => "Wait (timer_wait), or let a child you have do several tasks.",
         };
-        ToolError::new(over.to_string(), format!("{next} The user can raise limits in compere's config.json."))
+        ToolError::new(
+            over.to_string(),
+            format!("{next} The user can raise limits in compere's config.json."),
+        )
     }
 }
 
@@ -114,7 +119,9 @@ impl From<SpawnError> for ToolError {
             SpawnError::NameTaken(..) => "Give another name, or none, or use that child.".into(),
             SpawnError::CallerEnded => "Your parent has stopped you; spawn nothing more.".into(),
             SpawnError::Launch(_) => "Nothing was spawned. Correct that and call again.".into(),
-            SpawnError::Io { .. } => "Nothing was spawned. `compere doctor` on the command line tells more.".into(),
+            SpawnError::Io { .. } => {
+                "Nothing was spawned. `compere doctor` on the command line tells more.".into()
+            }
         };
         ToolError::new(error.to_string(), next)
     }

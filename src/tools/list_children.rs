@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     id::{Caller, ChildId},
-    registry::{Found, rights::{self, Act}},
+    registry::{
+        Found,
+        rights::{self, Act},
+    },
 };
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -39,7 +42,9 @@ impl Server {
     #[tool(annotations(title = "List children", read_only_hint = true, open_world_hint = false))]
     async fn list_children(&self, Parameters(ask): Parameters<ListChildren>) -> Answer {
         let after = match ask.after.as_deref().map(str::parse::<ChildId>) {
-            Some(Err(())) => return Err(ToolError::new("after is no child's id", "Give one such as \"c12\".")),
+            Some(Err(())) => {
+                return Err(ToolError::new("after is no child's id", "Give one such as \"c12\"."));
+            }
             Some(Ok(id)) => Some(id),
             None => None,
         };
@@ -55,7 +60,11 @@ impl Server {
             bytes += row.to_string().len();
             if bytes > BYTES && !children.is_empty() {
                 let last = children.last().and_then(|row: &Value| row["child"].as_str()).unwrap_or_default();
-                cut = Some(format!("{} of {} are shown; {{\"after\": \"{last}\"}} reads on", children.len(), below.len()));
+                cut = Some(format!(
+                    "{} of {} are shown; {{\"after\": \"{last}\"}} reads on",
+                    children.len(),
+                    below.len()
+                ));
                 break;
             }
             children.push(row);
@@ -64,7 +73,13 @@ impl Server {
             let state = found.status().state.to_string();
             json!({"child": found.node.id, "name": found.node.name, "is_your": found.kin.word(), "state": state})
         });
-        Ok(record(&List { you: self.you(), children, around_you: around_you.collect(), cut, limits: self.limits() }))
+        Ok(record(&List {
+            you: self.you(),
+            children,
+            around_you: around_you.collect(),
+            cut,
+            limits: self.limits(),
+        }))
     }
 
     fn is(&self, id: ChildId) -> bool {

@@ -99,9 +99,10 @@ fn portable(schema: &JsonObject) -> JsonObject {
                 object.remove("format");
                 object.remove("$schema");
                 // The struct's own documentation, which is not the tool's.
-                let single = object.get("type").and_then(Value::as_array).and_then(|types| {
-                    types.iter().find(|word| *word != "null").cloned()
-                });
+                let single = object
+                    .get("type")
+                    .and_then(Value::as_array)
+                    .and_then(|types| types.iter().find(|word| *word != "null").cloned());
                 if let Some(word) = single {
                     object.insert("type".into(), word);
                 }
@@ -143,7 +144,9 @@ impl ServerHandler for Server {
                 let why = panic.downcast_ref::<&str>().map(|why| (*why).to_owned());
                 let why = why.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
                 tracing::error!(tool = %name, why, "a tool panicked");
-                let text = format!("{name} failed by a defect of compere ({why}); its log has more. Other calls work on.");
+                let text = format!(
+                    "{name} failed by a defect of compere ({why}); its log has more. Other calls work on."
+                );
                 Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into())
             }
         };

@@ -81,7 +81,11 @@ fn since(since: i64, end: Offset) -> Offset {
 fn screen(found: &Found, shown: &Shown, bytes: usize) -> CallToolResult {
     let status = found.status();
     let alternate = if shown.alternate { " · alternate screen" } else { "" };
-    let history = if shown.history > 0 { format!(" · {} lines of scrollback above", shown.history) } else { String::new() };
+    let history = if shown.history > 0 {
+        format!(" · {} lines of scrollback above", shown.history)
+    } else {
+        String::new()
+    };
     let mut head = format!(
         "[{} {} · screen {}x{} · cursor {},{}{alternate}{history} · {}: {} · owner {} · version {} · offset {}]",
         found.node.id,
@@ -104,7 +108,8 @@ fn screen(found: &Found, shown: &Shown, bytes: usize) -> CallToolResult {
     } else if body.len() > bytes {
         // The newest is at the bottom.
         let at = body.len() - bytes;
-        let at = body[at..].find('\n').map_or_else(|| body.ceil_char_boundary(at), |newline| at + newline + 1);
+        let at =
+            body[at..].find('\n').map_or_else(|| body.ceil_char_boundary(at), |newline| at + newline + 1);
         head += &format!("\n[the first {at} bytes are cut; max_bytes up to {MAX_BYTES} shows more]");
         body = body[at..].to_owned();
     }
@@ -127,8 +132,10 @@ fn screen(found: &Found, shown: &Shown, bytes: usize) -> CallToolResult {
 fn stream(found: &Found, streamed: &Streamed, asked: Option<i64>) -> CallToolResult {
     let status = found.status();
     let Streamed { from, next, end, dropped, .. } = streamed;
-    let mut head =
-        format!("[{} {} · stream {from} to {next} of {end} · {}]", found.node.id, found.node.name, status.state);
+    let mut head = format!(
+        "[{} {} · stream {from} to {next} of {end} · {}]",
+        found.node.id, found.node.name, status.state
+    );
     if *dropped > 0 {
         head += &format!("\n[{dropped} bytes before this were dropped: only the newest 1 MiB is kept]");
     }
@@ -141,7 +148,8 @@ fn stream(found: &Found, streamed: &Streamed, asked: Option<i64>) -> CallToolRes
     if streamed.redraws {
         head += "\n[this program redraws its screen: mode screen tells more]";
     }
-    let figures = json!({"from": from, "next": next, "end": end, "dropped": dropped, "state": status.state.word()});
+    let figures =
+        json!({"from": from, "next": next, "end": end, "dropped": dropped, "state": status.state.word()});
     text(format!("{head}\n{}", streamed.text), object(figures))
 }
 
@@ -158,7 +166,14 @@ mod tests {
 
     #[test]
     fn an_offset_may_count_back_from_the_end_and_never_wraps() {
-        for (asked, end, from) in [(0, 10, 0), (4, 10, 4), (-4, 10, 6), (-40, 10, 0), (i64::MIN, 10, 0), (i64::MAX, 10, i64::MAX as u64)] {
+        for (asked, end, from) in [
+            (0, 10, 0),
+            (4, 10, 4),
+            (-4, 10, 6),
+            (-40, 10, 0),
+            (i64::MIN, 10, 0),
+            (i64::MAX, 10, i64::MAX as u64),
+        ] {
             assert_eq!(since(asked, Offset(end)), Offset(from), "{asked}");
         }
     }

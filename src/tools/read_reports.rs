@@ -34,7 +34,12 @@ fn is_zero(count: &usize) -> bool {
 #[tool_router(router = read_reports_router, vis = "pub(super)")]
 impl Server {
     /// Read what your children reported, oldest first. Reading acknowledges; `next` is the `after` that continues.
-    #[tool(annotations(title = "Read reports", read_only_hint = false, destructive_hint = false, open_world_hint = false))]
+    #[tool(annotations(
+        title = "Read reports",
+        read_only_hint = false,
+        destructive_hint = false,
+        open_world_hint = false
+    ))]
     async fn read_reports(&self, Parameters(ask): Parameters<ReadReports>) -> Answer {
         let bytes = ask.max_bytes.map_or(BYTES, |bytes| bytes.clamp(1, MAX_BYTES as u64) as usize);
         let (reports, more) = self.registry.read_reports(self.caller, ask.after, bytes);

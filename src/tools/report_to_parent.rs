@@ -35,7 +35,12 @@ const MAX: usize = 64 * 1024;
 impl Server {
     /// Tell the agent that spawned you how your task stands. It ends your parent's timer_wait, or waits in its inbox.
     /// Report `done` or `failed` once at the end, `blocked` as soon as you need an answer.
-    #[tool(annotations(title = "Report to your parent", read_only_hint = false, destructive_hint = false, open_world_hint = false))]
+    #[tool(annotations(
+        title = "Report to your parent",
+        read_only_hint = false,
+        destructive_hint = false,
+        open_world_hint = false
+    ))]
     async fn report_to_parent(&self, Parameters(ask): Parameters<ReportToParent>) -> Answer {
         let data = ask.data.as_ref().map_or(0, |data| data.to_string().len());
         for (what, bytes) in [("message", ask.message.len()), ("data", data)] {

@@ -29,7 +29,12 @@ pub(super) struct SendKeys {
 impl Server {
     /// Press keys in a child's terminal, one by one: to answer a dialog, move in a menu, interrupt. Look with
     /// read_output first, and again after. For text use send_message_to. Refused while a person holds the input.
-    #[tool(annotations(title = "Press keys", read_only_hint = false, destructive_hint = true, open_world_hint = true))]
+    #[tool(annotations(
+        title = "Press keys",
+        read_only_hint = false,
+        destructive_hint = true,
+        open_world_hint = true
+    ))]
     async fn send_keys(&self, Parameters(ask): Parameters<SendKeys>) -> Answer {
         let found = self.registry.find(self.caller, &ask.to, Act::Write)?;
         // Keys answer what is on the screen now: held for later they would answer something else.
@@ -37,7 +42,10 @@ impl Server {
             && self.writer() == Writer::Agent
         {
             let what = format!("{who} holds the input of {}", found.node.id);
-            return Err(ToolError::new(what, "Wait until they give it back; a message would be held for then."));
+            return Err(ToolError::new(
+                what,
+                "Wait until they give it back; a message would be held for then.",
+            ));
         }
         let receipt = found.child.keys(ask.keys, self.writer(), patience(None)).await?;
         Ok(receipt_answer(&found, &receipt, self.writer()))

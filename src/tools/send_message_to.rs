@@ -52,7 +52,12 @@ impl Server {
     /// Type a message into a child's program, as a person would: paste, then Enter. Answers a receipt: `typed` (the
     /// terminal took it all, Enter too), `queued` (its turn comes), `held` (a person holds the input), `refused`
     /// (nothing was typed; see reason) or `unknown`. What it writes from then on is after `offset`. Next: timer_wait.
-    #[tool(annotations(title = "Message a child", read_only_hint = false, destructive_hint = false, open_world_hint = true))]
+    #[tool(annotations(
+        title = "Message a child",
+        read_only_hint = false,
+        destructive_hint = false,
+        open_world_hint = true
+    ))]
     async fn send_message_to(&self, Parameters(ask): Parameters<SendMessageTo>) -> Answer {
         let found = self.registry.find(self.caller, &ask.to, Act::Write)?;
         let receipt = found.child.message(&ask.message, self.writer(), patience(ask.wait_ms)).await?;

@@ -52,7 +52,12 @@ struct Spawned {
 impl Server {
     /// Start a program in a terminal of its own, as your child. It outlives your session; stop ends it. A child that is
     /// a coding agent has these tools too, and reports to you. Answers {child: "c1", name, state, pid, …}.
-    #[tool(annotations(title = "Spawn a child", read_only_hint = false, destructive_hint = false, open_world_hint = true))]
+    #[tool(annotations(
+        title = "Spawn a child",
+        read_only_hint = false,
+        destructive_hint = false,
+        open_world_hint = true
+    ))]
     async fn spawn(&self, Parameters(ask): Parameters<Spawn>) -> Answer {
         let size = size(ask.rows, ask.cols);
         let wish = Wish {
@@ -83,9 +88,11 @@ impl Server {
 
 /// Any number is brought within what a terminal can be; a missing one is the default's.
 fn size(rows: Option<i64>, cols: Option<i64>) -> Option<Size> {
-    let near = |given: Option<i64>, default: u16| given.map_or(default, |n| n.clamp(0, u16::MAX.into()) as u16);
-    (rows.is_some() || cols.is_some())
-        .then(|| Size { rows: near(rows, Size::DEFAULT.rows), cols: near(cols, Size::DEFAULT.cols) }.clamped())
+    let near =
+        |given: Option<i64>, default: u16| given.map_or(default, |n| n.clamp(0, u16::MAX.into()) as u16);
+    (rows.is_some() || cols.is_some()).then(|| {
+        Size { rows: near(rows, Size::DEFAULT.rows), cols: near(cols, Size::DEFAULT.cols) }.clamped()
+    })
 }
 
 #[cfg(test)]

@@ -47,7 +47,13 @@ struct Also {
 impl Server {
     /// End a child, its own children, and every process they started: hang-up and TERM, then KILL after `grace_ms`.
     /// Answers how it ended and what is left (nothing, usually). Its output can still be read.
-    #[tool(annotations(title = "Stop a child", read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = false))]
+    #[tool(annotations(
+        title = "Stop a child",
+        read_only_hint = false,
+        destructive_hint = true,
+        idempotent_hint = true,
+        open_world_hint = false
+    ))]
     async fn stop(&self, Parameters(ask): Parameters<Stop>) -> Answer {
         const DEFAULT: u64 = 2_000;
         // With what killing may take, still below every host's limit on a call.
@@ -58,7 +64,8 @@ impl Server {
         let gone = || ToolError::new("it has been forgotten meanwhile", "Nothing is left to stop.");
         let Ended { exit, left, .. } = ended.next().ok_or_else(gone)?;
         let pids = |left: Vec<crate::child::Left>| left.into_iter().map(|left| left.pid).collect();
-        let also = ended.map(|ended| Also { child: ended.id.to_string(), exit: ended.exit, left: pids(ended.left) });
+        let also =
+            ended.map(|ended| Also { child: ended.id.to_string(), exit: ended.exit, left: pids(ended.left) });
         Ok(record(&Stopped {
             child: found.node.id.to_string(),
             name: found.node.name,

@@ -123,7 +123,12 @@ impl Server {
             }
             let id = text.strip_prefix('w').and_then(|digits| digits.parse().ok()).map(WaitId);
             let wait = id.and_then(|id| self.registry.resume_wait(self.caller, id));
-            let gone = || ToolError::new(format!("there is no wait {text}"), "It is over; start a new one with timeout_ms.");
+            let gone = || {
+                ToolError::new(
+                    format!("there is no wait {text}"),
+                    "It is over; start a new one with timeout_ms.",
+                )
+            };
             return Ok((wait.ok_or_else(gone)?, id));
         }
         let timeout = ask.timeout_ms.ok_or_else(|| {
@@ -133,7 +138,10 @@ impl Server {
             None => vec![Until::Report],
             Some(conditions) if conditions.len() > MAX_CONDITIONS => {
                 let what = format!("{} conditions, and {MAX_CONDITIONS} are the most", conditions.len());
-                return Err(ToolError::new(what, "Wait for reports: one condition covers all your children."));
+                return Err(ToolError::new(
+                    what,
+                    "Wait for reports: one condition covers all your children.",
+                ));
             }
             Some(conditions) => {
                 conditions.into_iter().map(|condition| self.until(condition)).collect::<Result<_, _>>()?
@@ -145,7 +153,8 @@ impl Server {
 
     fn until(&self, condition: Condition) -> Result<Until, ToolError> {
         let shape = || {
-            let next = "Give {\"report\": true}, {\"child\": …, \"is\": …}, or {\"child\": …, \"matches\": …}.";
+            let next =
+                "Give {\"report\": true}, {\"child\": …, \"is\": …}, or {\"child\": …, \"matches\": …}.";
             ToolError::new("a condition of until says too little or too much", next)
         };
         let (child, is, matches) = match condition {
@@ -158,7 +167,10 @@ impl Server {
         let found = self.registry.find(self.caller, &child, Act::Read)?;
         match (is, matches, condition.since) {
             (Some(Become::Idle), None, None) if !found.child.can_be_idle() => Err(ToolError::new(
-                format!("nothing shows when {} is idle: no preset describes {}", found.node.id, found.facts.program),
+                format!(
+                    "nothing shows when {} is idle: no preset describes {}",
+                    found.node.id, found.facts.program
+                ),
                 "Wait for a pattern of its output ({\"child\", \"matches\"}) or for its exit.",
             )),
             (Some(is), None, None) => Ok(Until::State { child: found.child, is: is.into() }),
@@ -175,7 +187,10 @@ impl Server {
             Woke::Reports(reports, more) => Answered {
                 woke: "report",
                 child: reports.first().map(|report| report.from.to_string()),
-                reports: reports.iter().map(|report| ReportRow::new(report, Registry::REPORT_BYTES)).collect(),
+                reports: reports
+                    .iter()
+                    .map(|report| ReportRow::new(report, Registry::REPORT_BYTES))
+                    .collect(),
                 more_reports: Some(more).filter(|more| *more > 0),
                 ..Answered::default()
             },
@@ -226,7 +241,10 @@ fn cancelled() -> ToolError {
 fn regex(pattern: &str) -> Result<Regex, ToolError> {
     // A pattern that compiles to more would cost every child's thread.
     RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(|error| {
-        ToolError::new(format!("matches is no regular expression: {error}"), "Rust's regex syntax; escape \\ in JSON.")
+        ToolError::new(
+            format!("matches is no regular expression: {error}"),
+            "Rust's regex syntax; escape \\ in JSON.",
+        )
     })
 }
 
@@ -256,8 +274,8 @@ async fn tell_progress(context: &RequestContext<RoleServer>, began: Instant) {
     loop {
         tick.tick().await;
         let waited = began.elapsed().as_secs();
-        let progress =
-            ProgressNotificationParam::new(token.clone(), waited as f64).with_message(format!("waiting, {waited} s"));
+        let progress = ProgressNotificationParam::new(token.clone(), waited as f64)
+            .with_message(format!("waiting, {waited} s"));
         // A client that does not read must not end the wait.
         let _ = tokio::time::timeout(Duration::from_secs(1), context.peer.notify_progress(progress)).await;
     }
@@ -286,7 +304,7 @@ mod tests {
     #[test]
     fn a_pattern_has_its_bounds() {
         assert!(regex("a(b").is_err());
-        assert!(regex(&"(a{1000}){1000}".to_owned()).is_err());
+        assert!(regex("(a{1000}){1000}").is_err());
         assert!(regex("^ready$").is_ok());
     }
 }
