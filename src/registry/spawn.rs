@@ -334,7 +334,7 @@ mod tests {
             ("c3", &[], "child-c3"),
             ("a b\n", &[], "a-b-"),
             ("", &[], "child-"),
-            ("../..", &[], "child-.."),
+            ("../..", &[], "child-..-.."),
         ] {
             assert_eq!(free_name(fallback, |name| !taken.contains(&name)), name, "{fallback:?} {taken:?}");
         }
