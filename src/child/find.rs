@@ -3,7 +3,7 @@
 use regex::Regex;
 use tokio::sync::oneshot;
 
-use super::text::Lines;
+use super::text::LineFeeder;
 use crate::id::Offset;
 
 /// A line that matched.
@@ -32,10 +32,9 @@ pub struct Finding {
 }
 
 /// One search, in the child's thread.
-#[derive(Debug)]
 pub(super) struct Finder {
     pattern: Regex,
-    lines: Lines,
+    lines: LineFeeder,
     /// What was searched so far; behind the child's output while older bytes are fetched from the ring.
     searched: Offset,
     screen: bool,
@@ -49,7 +48,7 @@ impl Finder {
         let searched = from.unwrap_or(end).min(end);
         let finder = Finder {
             pattern,
-            lines: Lines::default(),
+            lines: LineFeeder::new(),
             searched,
             screen: from.is_none(),
             found: Some(sender),

@@ -1,15 +1,20 @@
 //! One child as the rest of the broker sees it: a handle to the thread that owns it. Knows of no second child, no
 //! protocol but its keeper's, and nothing of who may do what.
 
+mod ask;
 pub mod delivery;
 mod find;
 mod guard;
+mod line;
 pub mod owner;
+mod plain;
+mod render;
 pub mod rules;
 mod scan;
 pub mod screen;
 mod side;
 pub mod state;
+pub mod status;
 mod stop;
 mod task;
 pub mod text;
@@ -87,7 +92,7 @@ pub struct Status {
     /// The window title it set.
     pub title: Option<String>,
     /// How often its output broke the emulator, which then began anew.
-    pub emulator_resets: u32,
+    pub emulator_resets: u64,
 }
 
 impl Status {
@@ -170,6 +175,9 @@ pub struct Child {
 }
 
 impl Child {
+    /// A piece of this size never ends within the escape it begins with: longer ones are not waited for.
+    const MIN_PROGRESS: usize = 64 * 1024;
+
     /// Starts the thread that owns the child from here on.
     pub fn start(begin: Begin) -> std::io::Result<Self> {
         let (id, pid, keeper) = (begin.id, begin.keeper.child_pid, begin.keeper.keeper_pid);
@@ -231,16 +239,16 @@ impl Child {
         let mut size = max.max(16);
         loop {
             let (start, end, bytes) = self.ask(|reply| Command::Read { from, max: size, reply }).await?;
-            let at = if start > from { Start::Cut } else { Start::Boundary };
+            let at = if start > from { Start::Cut } else { Start::Clean };
             let (text, skipped, used, redraws) = if raw {
                 let (skipped, used) = text::raw(&bytes, at);
                 (String::from_utf8_lossy(&bytes[skipped..used]).into_owned(), skipped, used, false)
             } else {
                 let cleaned = text::clean(&bytes, at);
-                (cleaned.text, 0, cleaned.used, cleaned.redraws)
+                (cleaned.text, cleaned.skipped, cleaned.used, cleaned.redraws)
             };
             // An escape longer than the piece asked for: take more, so that the reader gets on.
-            if used == 0 && bytes.len() == size && size < text::MAX_HELD * 2 {
+            if used == 0 && bytes.len() == size && size < Self::MIN_PROGRESS {
                 size *= 2;
                 continue;
             }

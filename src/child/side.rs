@@ -1,162 +1,130 @@
-//! A second, small parser beside the emulator's, for the sequences that never reach it: questions it would leave
-//! unanswered, and what a program says of itself.
-//!
-//! Sources: xterm's ctlseqs (DA3, DECXCPR, DECRQSS, XTVERSION, window operations), ConEmu's OSC 9;4, the Program
-//! Status Protocol (OSC 7501) as claude and codex speak it.
-
-use std::collections::BTreeMap;
+//! A second, small parser that runs in step with the emulator's and hears what that one drops: queries that it does
+//! not answer, and what a program says of itself. Does not see the screen, so it hands queries on as [`Ask`]s.
 
 use alacritty_terminal::vte::{Params, Perform};
-use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// What a program says it is doing, by OSC 7501.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProgramStatus {
-    /// `idle`, `working`, `done`, `blocked`, `error`.
-    pub state: String,
-    /// What kind of blocked: `permission`.
-    pub kind: Option<String>,
-    /// In its own words.
-    pub message: Option<String>,
-}
+use super::status::{Heard, Told};
 
-/// What must be done for a sequence before the emulator goes on, in order with its own answers.
+/// What the end of a sequence wants done, now that the emulator is exactly there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Act {
-    /// Answer with this.
-    Answer(Vec<u8>),
-    /// Answer with where the cursor is (DECXCPR).
+pub(super) enum Ask {
+    /// XTVERSION: who are you.
+    Version,
+    /// DA3: your serial number.
+    UnitId,
+    /// DECXCPR: where is the cursor.
     CursorPosition,
-    /// Answer with the title (21 t).
-    Title,
-    /// Answer with the size of the screen in cells (19 t).
-    ScreenSize,
-    /// Answer with a setting (DECRQSS).
+    /// Dark or light.
+    ColorScheme,
+    /// `CSI 16 t`: pixels of a cell.
+    CellPixels,
+    /// `CSI 19 t`: cells of the whole display.
+    DisplayCells,
+    /// `CSI 20 t`, `CSI 21 t`: the title; the letter opens the answer.
+    Label(char),
+    /// DECRQSS: how is this set.
     Setting(Vec<u8>),
-    /// Soft reset (DECSTR).
+    /// XTGETTCAP: what is this terminfo capability.
+    Capability(Vec<u8>),
+    /// OSC 7501;?: is there anybody who listens. `bell`: how the question ended.
+    StatusProtocol {
+        /// Ended by BEL and not by ST.
+        bell: bool,
+    },
+    /// DECSTR.
     SoftReset,
+    /// REP: the last character so many times more.
+    Repeat(u16),
+    /// What follows up to `CSI ? 2026 l` is to be shown at once.
+    BeginSync,
 }
 
-/// See the module.
+/// Give it to vte's `advance_until_terminated`, which stops right after each sequence that leaves an `ask`.
 #[derive(Debug, Default)]
 pub(super) struct Side {
-    /// What is to be done now; parsing stops at each.
-    pub(super) act: Option<Act>,
-    records: BTreeMap<String, ProgramStatus>,
-    query: Query,
+    /// To be done before going on.
+    pub(super) ask: Option<Ask>,
+    /// What has been said so far.
+    pub(super) told: Told,
+    /// `told` has changed.
+    pub(super) news: bool,
+    device: Device,
+    string: Vec<u8>,
 }
 
-/// The DCS being read, if it is a question.
-#[derive(Debug, Default)]
-enum Query {
+/// The device control string (DCS) that is being read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Device {
     #[default]
     None,
-    Setting(Vec<u8>),
-    Capability(Vec<u8>),
+    Setting,
+    Capability,
 }
 
-impl Side {
-    const MAX_RECORDS: usize = 32;
-    const MAX_FIELD: usize = 64;
-    const MAX_MESSAGE: usize = 1024;
-    const MAX_QUERY: usize = 256;
-
-    /// The program's own record, if it has one.
-    pub(super) fn status(&self) -> Option<&ProgramStatus> {
-        self.records.get("")
-    }
-
-    fn answer(&mut self, bytes: impl Into<Vec<u8>>) {
-        self.act = Some(Act::Answer(bytes.into()));
-    }
-
-    /// `key=value` joined by `:`; no `id` is the program's own record, and `state=clear` removes one.
-    fn program_status(&mut self, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
-        let fields: BTreeMap<&str, &str> =
-            text.split(':').filter_map(|field| field.split_once('=')).collect();
-        let short = |value: &&str| {
-            value.chars().filter(|c| !c.is_control()).take(Self::MAX_FIELD).collect::<String>()
-        };
-        let Some(state) = fields.get("state").map(short) else { return };
-        let id = fields.get("id").map(short).unwrap_or_default();
-        if state == "clear" {
-            self.records.remove(&id);
-            return;
-        }
-        if self.records.len() >= Self::MAX_RECORDS && !self.records.contains_key(&id) {
-            return;
-        }
-        let message = fields.get("msg").and_then(|message| STANDARD.decode(message).ok());
-        let message = message.map(|bytes| {
-            let text = String::from_utf8_lossy(&bytes);
-            text[..text.floor_char_boundary(Self::MAX_MESSAGE)].to_owned()
-        });
-        self.records.insert(id, ProgramStatus { state, kind: fields.get("kind").map(short), message });
-    }
-}
+/// Longest query in a DCS. xterm's names of capabilities are a few bytes each.
+const QUERY_MAX: usize = 256;
 
 impl Perform for Side {
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
         if ignore {
             return;
         }
-        let first = params.iter().next().and_then(|param| param.first()).copied().unwrap_or(0);
-        match (intermediates, action, first) {
-            ([b'>'], 'q', 0) => self.answer(format!("\x1bP>|compere {}\x1b\\", env!("CARGO_PKG_VERSION"))),
-            ([b'='], 'c', 0) => self.answer("\x1bP!|00000000\x1b\\"),
-            ([b'?'], 'n', 6) => self.act = Some(Act::CursorPosition),
-            // We say that we are dark: programs then choose colours that can be read on a terminal's usual ground.
-            ([b'?'], 'n', 996) => self.answer("\x1b[?997;1n"),
-            // The size of a cell in pixels, as the kernel's window size tells it too.
-            ([], 't', 16) => self.answer("\x1b[6;16;8t"),
-            ([], 't', 19) => self.act = Some(Act::ScreenSize),
-            ([], 't', 20) => self.answer("\x1b]L\x1b\\"),
-            ([], 't', 21) => self.act = Some(Act::Title),
-            ([b'!'], 'p', _) => self.act = Some(Act::SoftReset),
-            _ => {}
+        let first = params.iter().next().map_or(0, |param| param[0]);
+        let ask = match (action, intermediates, first) {
+            ('q', b">", 0) => Ask::Version,
+            ('c', b"=", 0) => Ask::UnitId,
+            ('n', b"?", 6) => Ask::CursorPosition,
+            ('n', b"?", 996) => Ask::ColorScheme,
+            ('t', b"", 16) => Ask::CellPixels,
+            ('t', b"", 19) => Ask::DisplayCells,
+            ('t', b"", 20) => Ask::Label('L'),
+            ('t', b"", 21) => Ask::Label('l'),
+            ('p', b"!", _) => Ask::SoftReset,
+            ('b', b"", count) => Ask::Repeat(count.max(1)),
+            ('h', b"?", _) if params.iter().any(|param| param[0] == 2026) => Ask::BeginSync,
+            _ => return,
+        };
+        self.ask = Some(ask);
+    }
+
+    fn osc_dispatch(&mut self, params: &[&[u8]], bell: bool) {
+        match self.told.osc(params) {
+            Heard::Nothing => {}
+            Heard::News => self.news = true,
+            Heard::StatusQuery => self.ask = Some(Ask::StatusProtocol { bell }),
         }
     }
 
-    fn osc_dispatch(&mut self, params: &[&[u8]], _bell: bool) {
-        match params {
-            [b"7501", b"?"] => self.answer("\x1b]7501;?\x1b\\"),
-            [b"7501", text] => self.program_status(text),
-            _ => {}
-        }
-    }
-
-    fn hook(&mut self, _params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
-        self.query = match (intermediates, action) {
-            ([b'$'], 'q') => Query::Setting(Vec::new()),
-            ([b'+'], 'q') => Query::Capability(Vec::new()),
-            _ => Query::None,
+    fn hook(&mut self, _: &Params, intermediates: &[u8], ignore: bool, action: char) {
+        self.string.clear();
+        self.device = match (intermediates, action) {
+            (b"$", 'q') if !ignore => Device::Setting,
+            (b"+", 'q') if !ignore => Device::Capability,
+            _ => Device::None,
         };
     }
 
     fn put(&mut self, byte: u8) {
-        if let Query::Setting(text) | Query::Capability(text) = &mut self.query
-            && text.len() < Self::MAX_QUERY
-        {
-            text.push(byte);
+        // One byte more than allowed is kept, to tell.
+        if self.device != Device::None && self.string.len() <= QUERY_MAX {
+            self.string.push(byte);
         }
     }
 
     fn unhook(&mut self) {
-        match std::mem::take(&mut self.query) {
-            Query::None => {}
-            Query::Setting(text) => self.act = Some(Act::Setting(text)),
-            // No terminfo of ours could be asked for: none of it is known.
-            Query::Capability(text) => {
-                let text: String =
-                    text.iter().map(|byte| char::from(*byte)).filter(char::is_ascii_alphanumeric).collect();
-                self.answer(format!("\x1bP0+r{text}\x1b\\"));
-            }
+        if self.string.len() > QUERY_MAX {
+            self.string.clear();
         }
+        let string = std::mem::take(&mut self.string);
+        self.ask = match std::mem::take(&mut self.device) {
+            Device::None => None,
+            Device::Setting => Some(Ask::Setting(string)),
+            Device::Capability => Some(Ask::Capability(string)),
+        };
     }
 
     fn terminated(&self) -> bool {
-        self.act.is_some()
+        self.ask.is_some()
     }
 }
 
@@ -166,27 +134,51 @@ mod tests {
 
     use super::*;
 
-    fn told(bytes: &str) -> Side {
-        let (mut side, mut parser) = (Side::default(), Parser::<1024>::new());
-        parser.advance(&mut side, bytes.as_bytes());
-        side
+    /// All asks in these bytes, and where each stopped the parser.
+    fn asks(bytes: &[u8]) -> Vec<(usize, Ask)> {
+        let (mut side, mut parser, mut at, mut asks) = (Side::default(), Parser::new(), 0, Vec::new());
+        while at < bytes.len() {
+            at += parser.advance_until_terminated(&mut side, &bytes[at..]);
+            asks.extend(side.ask.take().map(|ask| (at, ask)));
+        }
+        asks
+    }
+
+    #[track_caller]
+    fn check(bytes: &[u8], ask: Ask) {
+        assert_eq!(asks(bytes), [(bytes.len(), ask)], "{bytes:?}");
     }
 
     #[test]
-    fn a_program_says_what_it_does() {
-        let side = told("\x1b]7501;state=blocked:kind=permission:msg=YXBwcm92ZSBCYXNo\x1b\\");
-        let status = side.status().unwrap();
-        assert_eq!((&*status.state, status.kind.as_deref()), ("blocked", Some("permission")));
-        assert_eq!(status.message.as_deref(), Some("approve Bash"));
-        let side = told("\x1b]7501;state=working\x07\x1b]7501;state=idle:id=7\x07");
-        assert_eq!(side.status().unwrap().state, "working", "another record is not the program's own");
-        assert_eq!(told("\x1b]7501;state=idle\x07\x1b]7501;state=clear\x07").status(), None);
-        assert_eq!(told("\x1b]7501;nonsense\x07").status(), None);
+    fn each_query_is_heard_where_it_ends() {
+        check(b"\x1b[>q", Ask::Version);
+        check(b"\x1b[>0q", Ask::Version);
+        check(b"\x1b[=c", Ask::UnitId);
+        check(b"\x1b[?6n", Ask::CursorPosition);
+        check(b"\x1b[?996n", Ask::ColorScheme);
+        check(b"\x1b[16t", Ask::CellPixels);
+        check(b"\x1b[19t", Ask::DisplayCells);
+        check(b"\x1b[20t", Ask::Label('L'));
+        check(b"\x1b[21t", Ask::Label('l'));
+        check(b"\x1b[!p", Ask::SoftReset);
+        check(b"x\x1b[b", Ask::Repeat(1));
+        check(b"x\x1b[70000b", Ask::Repeat(65535));
+        check(b"\x1b[?25;2026h", Ask::BeginSync);
+        check(b"\x1b]7501;?\x07", Ask::StatusProtocol { bell: true });
+        assert_eq!(asks(b"\x1b]7501;?\x1b\\"), [(9, Ask::StatusProtocol { bell: false })]);
+        assert_eq!(asks(b"\x1bP$qr\x1b\\"), [(6, Ask::Setting(b"r".to_vec()))]);
+        assert_eq!(asks(b"\x1bP+q544e\x1b\\"), [(9, Ask::Capability(b"544e".to_vec()))]);
+        assert_eq!(asks(b"\x1b[c\x1b[6n\x1b[5n\x1b[14t\x1b[18t\x1b[?2026l\x1bPq#0\x1b\\"), []);
     }
 
     #[test]
-    fn its_records_have_a_bound() {
-        let many: String = (0..100).map(|id| format!("\x1b]7501;state=idle:id={id}\x07")).collect();
-        assert_eq!(told(&many).records.len(), Side::MAX_RECORDS);
+    fn a_query_that_never_ends_is_not_kept() {
+        let mut bytes = b"\x1bP+q".to_vec();
+        bytes.resize(10_000, b'4');
+        let (mut side, mut parser) = (Side::default(), Parser::new());
+        let _ = parser.advance_until_terminated(&mut side, &bytes);
+        assert!(side.string.capacity() < 1024);
+        let _ = parser.advance_until_terminated(&mut side, b"\x1b\\");
+        assert_eq!(side.ask, Some(Ask::Capability(Vec::new())));
     }
 }

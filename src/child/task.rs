@@ -423,10 +423,7 @@ impl Task {
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
     fn look(&mut self, now: Instant) {
         let screen = self.visible();
-        let status = self.screen.status().map(|status| match &status.kind {
-            Some(kind) => format!("{} {kind}", status.state),
-            None => status.state.clone(),
-        });
+        let status = self.screen.status().map(ToString::to_string);
         self.reducer
             .look(Look { screen: &screen, title: self.screen.title(), status: status.as_deref() }, now);
         if self.looked_at != self.screen.version() {

@@ -1,307 +1,215 @@
-//! What a program wrote, as text: the stream read line by line, the way a log is read. Applies what rewrites the
-//! current line and drops the rest. Knows no screen: rows above and cursor addressing are [`super::screen`]'s.
+//! A child's output as a stream: lines of plain text for readers and for pattern watchers, or raw bytes cut where they
+//! may be cut. Knows nothing of screens: what addresses one is dropped, and `redraws` says so.
 
 use alacritty_terminal::vte::{Params, Parser, Perform};
-use unicode_width::UnicodeWidthChar;
 
-use super::scan;
+use super::{
+    line::Line,
+    scan::{self, Scanner},
+};
 
-/// The longest incomplete escape sequence held back at the end, in bytes. A longer one is not worth waiting for.
-pub const MAX_HELD: usize = 4096;
-
-/// The longest line, in bytes; also how far to look for a line's end after an overrun.
-const MAX_LINE: usize = 64 * 1024;
-
-/// How far to the right the cursor may be sent past the end of a line, in columns: no terminal of ours is wider.
-const MAX_COLUMN: usize = 1000;
-
-/// Marks on one character: more than any script needs.
-const MAX_MARKS: usize = 16;
-
-/// What stands before the first byte.
+/// Where bytes to be read begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// The end of earlier output, or nothing.
-    Boundary,
-    /// Output that was lost: the first bytes may be half of something, so begin after the next newline, or where
-    /// none comes within 64 KiB at the next character.
+    /// Where an earlier read ended, or at the very first byte.
+    Clean,
+    /// Anywhere: what was before is lost.
     Cut,
 }
 
-/// A stretch of output as text.
+/// Bytes as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleaned {
-    /// The lines, each ended by `\n` but perhaps the last.
+    /// What they say. Lines end with LF; the last may be unfinished.
     pub text: String,
-    /// How many bytes of the input `text` stands for, those skipped after an overrun included. What is left is the
-    /// beginning of a character or an escape sequence: ask again with it before what comes next.
+    /// How many bytes at the start were passed over, to begin at a line.
+    pub skipped: usize,
+    /// How many bytes are dealt with, `skipped` among them: the next read begins there. The few after them are half a
+    /// character or half an escape sequence.
     pub used: usize,
-    /// The program addresses its screen so much that lines mean little: look at the screen instead.
+    /// Much of this moves the cursor about: the screen tells more.
     pub redraws: bool,
 }
 
-/// Output as text, line by line. `bytes` begin outside any escape sequence, unless `start` says otherwise.
+/// Plain text of a stream: carriage returns, backspaces and moves within a line are applied, so that a progress bar is
+/// one line; all else that is no text is dropped. Give it all bytes there are, or 64 KiB at least: an escape sequence
+/// of up to 4 KiB that has not ended is waited for.
 pub fn clean(bytes: &[u8], start: Start) -> Cleaned {
-    let (skip, used) = raw(bytes, start);
+    let (skipped, used) = raw(bytes, start);
     let mut text = String::new();
-    let mut model =
-        Model { line: Line::default(), moves: 0, each: |line: &Line, ended| line.write(&mut text, ended) };
-    Parser::new().advance(&mut model, &bytes[skip..used]);
-    let (line, moves) = (model.line, model.moves);
-    line.write(&mut text, End::Open);
-    // A log has none of them, a full redraw several a line.
-    let redraws = moves >= 4 && moves * 100 >= used - skip;
-    Cleaned { text, used, redraws }
-}
-
-/// Where to cut `bytes` so that no character and no escape sequence is halved: the part to show is
-/// `bytes[skip..used]` of the answer `(skip, used)`.
-pub fn raw(bytes: &[u8], start: Start) -> (usize, usize) {
-    let skip = match start {
-        Start::Boundary => 0,
-        Start::Cut => {
-            let near = &bytes[..bytes.len().min(MAX_LINE)];
-            let newline = near.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
-            newline.unwrap_or_else(|| near.iter().take(3).take_while(|byte| **byte & 0xC0 == 0x80).count())
+    let mut reader = Reader::default();
+    reader.read(&bytes[skipped..used], |line, end| {
+        line.write_to(&mut text);
+        if end == End::Line {
+            text.push('\n');
         }
+    });
+    reader.line.write_to(&mut text);
+    Cleaned { text, skipped, used, redraws: reader.redraws(used - skipped) }
+}
+
+/// Which bytes to hand out raw, from and up to: never half a character or half an escape sequence at either end, as
+/// far as that can be told.
+pub fn raw(bytes: &[u8], start: Start) -> (usize, usize) {
+    let skipped = match start {
+        Start::Clean => 0,
+        Start::Cut => first_boundary(bytes),
     };
-    let held = scan::unfinished(&bytes[skip..]);
-    (skip, bytes.len() - if held > MAX_HELD { 0 } else { held })
+    (skipped, skipped + scan::whole(&bytes[skipped..], ESCAPE_MAX))
 }
 
-/// Output as lines, however it is cut.
-#[derive(Debug, Default)]
-pub struct Lines {
-    parser: Feed,
-    line: Line,
+/// The same for one who watches: bytes come in pieces of any length, lines come out.
+#[derive(Default)]
+pub struct LineFeeder {
+    reader: Reader,
 }
 
-impl Lines {
-    /// Takes more output and hands over each line that it ends, without its newline. A line longer than 64 KiB is
-    /// handed over in parts.
-    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&str)) {
-        let mut text = String::new();
-        let mut model = Model {
-            line: std::mem::take(&mut self.line),
-            moves: 0,
-            each: |line: &Line, _| {
-                text.clear();
-                line.write(&mut text, End::Open);
-                each(&text);
-            },
-        };
-        self.parser.0.advance(&mut model, bytes);
-        self.line = model.line;
+impl LineFeeder {
+    /// At the beginning of a line.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// The line that has not ended yet.
+    /// Tells each line that is finished now, without its LF. Lines of over 64 Ki characters come in parts.
+    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&str)) {
+        let mut text = String::new();
+        self.reader.read(bytes, |line, _| {
+            text.clear();
+            line.write_to(&mut text);
+            each(&text);
+        });
+    }
+
+    /// What the unfinished line says so far.
     pub fn partial(&self) -> String {
         let mut text = String::new();
-        self.line.write(&mut text, End::Open);
+        self.reader.line.write_to(&mut text);
         text
     }
 }
 
-/// Never to be emitted, whatever the program wrote: control characters, what turns the direction of the text around
-/// it, and the two separators some readers take for line ends.
-pub(super) fn hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
+/// Longest escape sequence that is waited for.
+const ESCAPE_MAX: usize = 4 * 1024;
+/// How far to look for the first line, after a cut.
+const LINE_SEARCH: usize = 64 * 1024;
+/// So many moves over the screen, and one in so many bytes at least, make a redraw. A build log has none at all, a
+/// redraw one in each line.
+const REDRAW_MOVES: usize = 8;
+const REDRAW_BYTES: usize = 128;
 
-/// The parser has no `Debug` of its own.
-#[derive(Default)]
-struct Feed(Parser);
-
-impl std::fmt::Debug for Feed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Parser")
+/// After a cut: the next line, else the next escape, where a parser's state is known too, else the next character.
+fn first_boundary(bytes: &[u8]) -> usize {
+    let near = &bytes[..bytes.len().min(LINE_SEARCH)];
+    match near.iter().position(|&b| b == b'\n') {
+        Some(at) => at + 1,
+        None => scan::find_escape(near).unwrap_or_else(|| scan::rest_of_char(bytes)),
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    Newline,
-    Open,
+    /// The line ended.
+    Line,
+    /// It goes on, but no more of it is kept.
+    Full,
 }
 
-/// The right part of a wide character or of a tab.
-const FILLER: char = '\0';
-
-/// One line: a cell a column, and where the cursor is.
-#[derive(Debug, Default)]
-struct Line {
-    cells: Vec<char>,
-    /// Combining marks, with the column they sit on; few, so a list.
-    marks: Vec<(usize, char)>,
-    column: usize,
-    bytes: usize,
-}
-
-impl Line {
-    fn write(&self, to: &mut String, end: End) {
-        let mut marks = self.marks.iter().peekable();
-        for (column, c) in self.cells.iter().enumerate() {
-            if *c != FILLER {
-                to.push(*c);
-            }
-            while let Some((_, mark)) = marks.next_if(|(at, _)| *at <= column) {
-                to.push(*mark);
-            }
-        }
-        if end == End::Newline {
-            to.truncate(to.trim_end_matches(' ').len());
-            to.push('\n');
-        }
-    }
-
-    /// Takes the cells of `columns` out of wider characters, and their marks off.
-    fn free(&mut self, columns: std::ops::Range<usize>) {
-        for column in columns {
-            let Some(cell) = self.cells.get(column) else { break };
-            if *cell != FILLER && self.cells.get(column + 1) != Some(&FILLER) {
-                continue;
-            }
-            let head = self.cells[..=column].iter().rposition(|c| *c != FILLER).unwrap_or(0);
-            let fillers = self.cells[head + 1..].iter().take_while(|c| **c == FILLER).count();
-            self.cells[head..=head + fillers].fill(' ');
-        }
-    }
-
-    fn unmark(&mut self, columns: std::ops::Range<usize>) {
-        if !self.marks.is_empty() {
-            self.marks.retain(|(at, _)| !columns.contains(at));
-        }
-    }
-
-    fn put(&mut self, c: char, width: usize) {
-        let columns = self.column..self.column + width;
-        if self.cells.len() < self.column {
-            self.bytes += self.column - self.cells.len();
-            self.cells.resize(self.column, ' ');
-        }
-        if self.column < self.cells.len() {
-            self.free(columns.clone());
-            self.unmark(columns.clone());
-        } else {
-            self.bytes += c.len_utf8();
-        }
-        if self.cells.len() < columns.end {
-            self.cells.resize(columns.end, FILLER);
-        }
-        self.cells[columns.clone()].fill(FILLER);
-        self.cells[self.column] = c;
-        self.column = columns.end;
-    }
-
-    fn mark(&mut self, c: char) {
-        let Some(before) = self.column.checked_sub(1).filter(|at| *at < self.cells.len()) else { return };
-        let first = self.marks.partition_point(|(at, _)| *at <= before);
-        let held = self.marks[..first].iter().rev().take_while(|(at, _)| *at == before).count();
-        if held < MAX_MARKS {
-            self.marks.insert(first, (before, c));
-            self.bytes += c.len_utf8();
-        }
-    }
-
-    fn tab(&mut self) {
-        let stop = self.column / 8 * 8 + 8;
-        if self.column < self.cells.len() {
-            self.column = stop;
-        } else {
-            self.put('\t', stop - self.column);
-        }
-    }
-
-    fn erase(&mut self, how: u16) {
-        match how {
-            0 => {
-                self.free(self.column..self.column + 1);
-                self.cells.truncate(self.column);
-                self.unmark(self.column..usize::MAX);
-            }
-            1 => {
-                let end = (self.column + 1).min(self.cells.len());
-                self.free(0..end);
-                self.cells[..end].fill(' ');
-                self.unmark(0..end);
-            }
-            2 => {
-                self.cells.clear();
-                self.marks.clear();
-            }
-            _ => return,
-        }
-        self.bytes = self.cells.iter().filter(|c| **c != FILLER).map(|c| c.len_utf8()).sum::<usize>()
-            + self.marks.iter().map(|(_, c)| c.len_utf8()).sum::<usize>();
-    }
-
-    fn go(&mut self, column: usize) {
-        self.column = column.min(self.cells.len().max(MAX_COLUMN));
-    }
-}
-
-struct Model<F> {
+#[derive(Default)]
+struct Reader {
+    scanner: Scanner,
+    parser: Parser,
     line: Line,
     moves: usize,
-    each: F,
+    alternate: bool,
 }
 
-impl<F: FnMut(&Line, End)> Model<F> {
+impl Reader {
+    fn read(&mut self, bytes: &[u8], ended: impl FnMut(&Line, End)) {
+        self.line.pay(bytes.len());
+        let mut pen =
+            Pen { line: &mut self.line, moves: &mut self.moves, alternate: &mut self.alternate, ended };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (keep, skip) = self.scanner.split(rest);
+            self.parser.advance(&mut pen, &rest[..keep]);
+            rest = &rest[keep + skip..];
+        }
+    }
+
+    fn redraws(&self, bytes: usize) -> bool {
+        self.alternate || self.moves >= REDRAW_MOVES.max(bytes / REDRAW_BYTES)
+    }
+}
+
+struct Pen<'a, F> {
+    line: &'a mut Line,
+    moves: &'a mut usize,
+    alternate: &'a mut bool,
+    ended: F,
+}
+
+impl<F: FnMut(&Line, End)> Pen<'_, F> {
     fn end(&mut self, end: End) {
-        (self.each)(&self.line, end);
-        self.line.cells.clear();
-        self.line.marks.clear();
-        self.line.column = 0;
-        self.line.bytes = 0;
-    }
-
-    fn bound(&mut self) {
-        if self.line.bytes + 4 > MAX_LINE && self.line.column >= self.line.cells.len() {
-            self.end(End::Open);
-        }
+        (self.ended)(self.line, end);
+        self.line.clear();
     }
 }
 
-impl<F: FnMut(&Line, End)> Perform for Model<F> {
+impl<F: FnMut(&Line, End)> Perform for Pen<'_, F> {
     fn print(&mut self, c: char) {
-        if hidden(c) {
-            return;
-        }
-        self.bound();
-        match c.width() {
-            None | Some(0) => self.line.mark(c),
-            Some(width) => self.line.put(c, width),
+        self.line.put(c);
+        if self.line.full() {
+            self.end(End::Full);
         }
     }
 
     fn execute(&mut self, byte: u8) {
         match byte {
-            b'\n' => self.end(End::Newline),
-            b'\r' => self.line.column = 0,
-            0x08 => self.line.column = self.line.column.saturating_sub(1),
-            b'\t' => {
-                self.bound();
-                self.line.tab();
+            b'\n' => self.end(End::Line),
+            b'\r' => self.line.to(0),
+            b'\t' => self.line.tab(),
+            0x08 => self.line.left(1),
+            _ => {}
+        }
+        if self.line.full() {
+            self.end(End::Full);
+        }
+    }
+
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
+        let first = params.iter().next().map_or(0, |param| param[0]);
+        let count = usize::from(first.max(1));
+        match (intermediates, action) {
+            _ if ignore => {}
+            ([], 'C' | 'a') => self.line.right(count),
+            ([], 'D') => self.line.left(count),
+            ([], 'G' | '`') => self.line.to(count - 1),
+            ([], 'K') => match first {
+                0 => self.line.erase_right(),
+                1 => self.line.erase_left(),
+                2 => self.line.erase(),
+                _ => {}
+            },
+            ([], 'P') => self.line.delete_chars(count),
+            ([], 'X') => self.line.erase_chars(count),
+            ([], '@') => self.line.insert_blanks(count),
+            // Elsewhere on the screen: at least not the same word.
+            ([], 'H' | 'f' | 'd') => {
+                *self.moves += 1;
+                self.end(End::Line);
+            }
+            ([], 'A' | 'B' | 'E' | 'F' | 'J' | 'L' | 'M' | 'S' | 'T' | 'r') => *self.moves += 1,
+            ([b'?'], 'h') if params.iter().any(|param| matches!(param[0], 47 | 1047 | 1049)) => {
+                *self.alternate = true;
             }
             _ => {}
         }
     }
 
-    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], _ignore: bool, action: char) {
-        if !intermediates.is_empty() {
-            return;
-        }
-        let first = params.iter().next().and_then(|p| p.first()).copied().unwrap_or(0);
-        let count = usize::from(first.max(1));
-        match action {
-            'K' => self.line.erase(first),
-            'G' | '`' => self.line.go(count - 1),
-            'C' | 'a' => self.line.go(self.line.column + count),
-            'D' => self.line.column = self.line.column.saturating_sub(count),
-            'A' | 'B' | 'E' | 'F' | 'H' | 'J' | 'L' | 'M' | 'S' | 'T' | 'd' | 'e' | 'f' | 'r' => {
-                self.moves += 1
-            }
-            _ => {}
+    fn esc_dispatch(&mut self, intermediates: &[u8], _: bool, byte: u8) {
+        // NEL.
+        if let ([], b'E') = (intermediates, byte) {
+            self.end(End::Line);
         }
     }
 }
@@ -311,100 +219,144 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(bytes: &str, text: &str) {
-        let cleaned = clean(bytes.as_bytes(), Start::Boundary);
+    fn check(bytes: &[u8], text: &str) {
+        let cleaned = clean(bytes, Start::Clean);
         assert_eq!((cleaned.text.as_str(), cleaned.used), (text, bytes.len()), "{bytes:?}");
     }
 
     #[test]
-    fn what_rewrites_a_line_is_applied_and_the_rest_dropped() {
-        check("a\r\nb", "a\nb");
-        check("10%\r20%\r100%\r\ndone\n", "100%\ndone\n");
-        check("hello\rJ", "Jello");
-        check("abc\x08\x08X", "aXc");
-        check("abcdef\r\x1b[2Kx", "x");
-        check("abcdef\x1b[3D\x1b[K", "abc");
-        check("abcdef\x1b[3D\x1b[1KX\n", "   Xef\n");
-        check("abc\x1b[2GX\x1b[9G!", "aXc     !");
-        check("a\x1b[65535Cb\x1b[65535Cc\n", &format!("a{}bc\n", " ".repeat(999)));
-        check("a\tb\t\tc", "a\tb\t\tc");
-        check("\tb\r123", "123     b");
-        check("世界\rx", "x 界");
-        check("e\u{301}f\rg", "gf");
-        check("e\u{301}\n", "e\u{301}\n");
-        check(
-            "\x1b[1;31mred\x1b[0m \x1b]0;t\x07\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\\x07\x7f\u{202e}",
-            "red link",
-        );
-        check("\x1bP$qm\x1b\\ok\x1b(B\x1b=", "ok");
-        check("a  \r\n", "a\n");
+    fn a_line_is_what_is_left_of_it() {
+        check(b"plain\r\ntext\n", "plain\ntext\n");
+        check(b"10%\r50%\r100%\r\ndone", "100%\ndone");
+        check(b"\x1b[2K\r[=> ] 10%\x1b[2K\r[==>] 99%\x1b[K\n", "[==>] 99%\n");
+        check(b"spin |\x08/\x08-\x08\\\x08 done\n", "spin  done\n");
+        check(b"\x1b[1;31merror\x1b[0m: \x1b]8;;http://x\x1b\\link\x1b]8;;\x07\n", "error: link\n");
+        check(b"\x1b]0;title\x07\x1bPq#0;2~\x1b\\\x1b_apc\x1b\\a\x1b(0b\x1b7\n", "ab\n");
+        check(b"tab\tkept\n\r\ttoo\n", "tab\tkept\n\ttoo\n");
+        check(b"a\x00\x07\x0b\x7f\xc2\x9bb\xe2\x80\xae!\n", "ab!\n");
+        check("漢字 e\u{301} 👩\u{200d}💻\n".as_bytes(), "漢字 e\u{301} 👩\u{200d}💻\n");
+        check(b"\xff\xfeab\xe6\xbc\n", "\u{fffd}\u{fffd}ab\u{fffd}\n");
+        check(b"abcd\x1b[3D\x1b[Pxy\x1b[1Gz\x1b[6Cend\n", "zxy    end\n");
+        check(b"Password: ", "Password: ");
+        check(b"one\x1b[5;1Htwo", "one\ntwo");
+        check(b"one\x1bEtwo", "one\ntwo");
     }
 
-    const SAMPLE: &str = "plain\r\n\x1b[1;31mréd €\x1b[0m\r\n\x1b]0;a title\x1b\\wide 世界 😀\x1b]8;;u\x07\ttab\n\n\
-                          \x1bP+q\x1b\\\x1b(Bno newline";
+    const SAMPLE: &str = "$ make\r\n\x1b[1mcc\x1b[0m  -c é\u{301}漢字 👩\u{200d}💻.c\t\x1b]0;make\x1b\\ok\r\n\
+        \x1b]8;id=1;http://x/?a;b\x07link\x1b]8;;\x07\x1b(Bx\x1bP1$r0m\x1b\\y\x1b[?25h\r\n\x1b[38;2;1;2;3m$ ";
 
     #[test]
-    fn text_cut_anywhere_is_the_same_text() {
+    fn a_stream_cut_anywhere_reads_the_same() {
         let bytes = SAMPLE.as_bytes();
-        let whole = clean(bytes, Start::Boundary);
-        assert_eq!(whole.used, bytes.len());
+        let whole = clean(bytes, Start::Clean).text;
         for cut in 0..=bytes.len() {
-            let first = clean(&bytes[..cut], Start::Boundary);
-            let second = clean(&bytes[first.used..], Start::Boundary);
-            assert_eq!(first.text + &second.text, whole.text, "cut at {cut}");
-            let (_, used) = raw(&bytes[..cut], Start::Boundary);
-            assert_eq!(used, first.used);
-            assert!(std::str::from_utf8(&bytes[..used]).is_ok());
+            let first = clean(&bytes[..cut], Start::Clean);
+            let second = clean(&bytes[first.used..], Start::Clean);
+            assert_eq!(first.text + &second.text, whole, "cut at {cut}");
+            assert_eq!(first.used + second.used, bytes.len());
+
+            let (from, to) = raw(&bytes[..cut], Start::Clean);
+            assert_eq!((from, to), (0, first.used));
+            assert!(str::from_utf8(&bytes[..to]).is_ok() && str::from_utf8(&bytes[to..]).is_ok());
         }
     }
 
     #[test]
-    fn lines_cut_anywhere_are_the_same_lines() {
-        let bytes = [SAMPLE.as_bytes(), b"1%\r2%\x1b[K\x08%%\r\nlast\x1b[2DX"].concat();
-        let collect = |cut: usize| {
-            let (mut lines, mut all) = (Lines::default(), Vec::new());
-            lines.push(&bytes[..cut], |line| all.push(line.to_owned()));
-            lines.push(&bytes[cut..], |line| all.push(line.to_owned()));
-            (all, lines.partial())
+    fn a_watcher_sees_the_same_lines_in_pieces_of_any_length() {
+        let text = SAMPLE.to_owned() + "10%\r20%\r30%\nab\x08c";
+        for step in 1..40 {
+            let mut feeder = LineFeeder::new();
+            let mut lines = Vec::new();
+            for piece in text.as_bytes().chunks(step) {
+                feeder.push(piece, |line| lines.push(line.to_owned()));
+            }
+            let cleaned = clean(text.as_bytes(), Start::Clean).text;
+            lines.push(feeder.partial());
+            assert_eq!(lines.join("\n"), cleaned, "in steps of {step}");
+            assert_eq!(lines[3..], ["30%0%", "ac"]);
+        }
+    }
+
+    #[test]
+    fn after_a_cut_it_begins_at_a_line() {
+        let check = |bytes: &[u8], skipped, text: &str| {
+            let cleaned = clean(bytes, Start::Cut);
+            assert_eq!((cleaned.skipped, cleaned.text.as_str()), (skipped, text), "{bytes:?}");
+            assert_eq!(raw(bytes, Start::Cut).0, skipped);
         };
-        let whole = collect(0);
-        assert_eq!(whole.0.last().unwrap(), "2%%");
-        assert_eq!(whole.1, "laXt");
-        for cut in 0..=bytes.len() {
-            assert_eq!(collect(cut), whole, "cut at {cut}");
+        check(b"5;1Hhalf\nwhole\n", 9, "whole\n");
+        check(b"5;1Hhalf\x1b[2Kwhole", 8, "whole");
+        check(b"\xbc\xa2text", 2, "text");
+        check(b"", 0, "");
+        let mut far = vec![b'a'; LINE_SEARCH];
+        far.extend(b"\nb");
+        check(&far, 0, &String::from_utf8(far.clone()).unwrap());
+    }
+
+    #[test]
+    fn what_never_ends_is_dropped_and_not_waited_for() {
+        let mut bytes = b"a\x1b]0;".to_vec();
+        bytes.resize(ESCAPE_MAX, b'x');
+        assert_eq!(clean(&bytes, Start::Clean), Cleaned { text: "a".into(), used: 1, ..Default::default() });
+        bytes.resize(100_000, b'x');
+        assert_eq!(
+            clean(&bytes, Start::Clean),
+            Cleaned { text: "a".into(), used: 100_000, ..Default::default() }
+        );
+    }
+
+    #[test]
+    fn a_line_without_end_comes_in_parts_and_loses_nothing() {
+        let bytes = vec![b'a'; 200_000];
+        assert_eq!(clean(&bytes, Start::Clean).text.len(), 200_000);
+        let (mut feeder, mut seen) = (LineFeeder::new(), 0);
+        for piece in bytes.chunks(4096) {
+            feeder.push(piece, |line| seen += line.len());
         }
+        assert_eq!((seen, feeder.partial().len()), (3 << 16, 200_000 - (3 << 16)));
+        let marks = "e".to_owned() + &"\u{301}".repeat(100_000);
+        assert_eq!(clean(marks.as_bytes(), Start::Clean).text.chars().count(), 17);
     }
 
     #[test]
-    fn after_an_overrun_the_next_line_is_the_first() {
-        for (bytes, skip) in [(&b"1;31mrest\nline"[..], 10), (b"\x82\xacabc", 2), (b"abc", 0), (b"", 0)] {
-            assert_eq!(raw(bytes, Start::Cut), (skip, bytes.len()));
-        }
-        let long = [vec![b'x'; MAX_LINE], b"\nafter".to_vec()].concat();
-        assert_eq!(raw(&long, Start::Cut).0, 0);
+    fn redraws_are_told_from_logs() {
+        let log = "\x1b[32mCompiling\x1b[0m x v1\r\n\x1b[Kbuilding 1/2\r".repeat(100);
+        assert!(!clean(log.as_bytes(), Start::Clean).redraws);
+        let frame = "\x1b[2K\x1b[1A".repeat(10) + &"some text\r\n".repeat(10);
+        assert!(clean(frame.repeat(3).as_bytes(), Start::Clean).redraws);
+        assert!(clean(b"\x1b[?1049h\x1b[Hvi", Start::Clean).redraws);
+        assert!(!clean(b"\x1b[H\x1b[2Jcleared\n", Start::Clean).redraws);
     }
 
     #[test]
-    fn endless_things_are_bounded() {
-        let osc = format!("a\x1b]0;{}", "x".repeat(MAX_HELD));
-        assert_eq!(clean(osc.as_bytes(), Start::Boundary).used, osc.len());
-        assert_eq!(clean(&osc.as_bytes()[..MAX_HELD], Start::Boundary).used, 1);
-        let long = "y".repeat(3 * MAX_LINE);
-        check(&long, &long);
-        let mut parts = Vec::new();
-        let mut lines = Lines::default();
-        lines.push(format!("{long}\n").as_bytes(), |line| parts.push(line.len()));
-        assert_eq!(parts.iter().sum::<usize>(), long.len());
-        assert!(parts.iter().all(|len| *len <= MAX_LINE));
-        check(&format!("e{}", "\u{301}".repeat(1000)), &format!("e{}", "\u{301}".repeat(MAX_MARKS)));
-    }
-
-    #[test]
-    fn a_program_that_redraws_its_screen_is_told_from_a_log() {
-        let redraw = "\x1b[2K\x1b[1A".repeat(20) + &"some text on a line\r\n".repeat(20);
-        let log = "\x1b[32mok\x1b[0m compiled something\r\n".repeat(50) + "\x1b[H\x1b[J";
-        for (bytes, redraws) in [(redraw, true), (log, false), ("\x1b[H\x1b[2Jx".into(), false)] {
-            assert_eq!(clean(bytes.as_bytes(), Start::Boundary).redraws, redraws);
+    fn no_bytes_break_it_and_none_that_control_a_reader_come_out() {
+        let pieces = [
+            "a", "漢", "\u{301}", "\t", "\r", "\n", "\x08", "\x1b[", "\x1b]", "\x1b", "3", "99999", ";", "C",
+            "D", "G", "K", "P", "@", "X", "H", "m", "\x07", "\u{202e}", "\u{9b}",
+        ];
+        let mut state = 7_u64;
+        let mut roll = |below: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % below
+        };
+        for _ in 0..500 {
+            let mut bytes = Vec::new();
+            for _ in 0..roll(80) {
+                match roll(5) {
+                    0 => bytes.push(roll(256) as u8),
+                    _ => bytes.extend(pieces[roll(pieces.len())].as_bytes()),
+                }
+            }
+            for start in [Start::Clean, Start::Cut] {
+                let cleaned = clean(&bytes, start);
+                assert!(cleaned.skipped <= cleaned.used && cleaned.used <= bytes.len());
+                assert!(!cleaned.text.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
+            }
+            let mut feeder = LineFeeder::new();
+            bytes
+                .chunks(1 + roll(9))
+                .for_each(|piece| feeder.push(piece, |line| assert!(!line.contains('\n'))));
+            feeder.partial();
         }
     }
 }

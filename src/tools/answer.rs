@@ -144,10 +144,10 @@ pub(super) struct ChildRow {
     offset: u64,
     age_s: u64,
     #[serde(skip_serializing_if = "is_zero")]
-    emulator_resets: u32,
+    emulator_resets: u64,
 }
 
-fn is_zero(count: &u32) -> bool {
+fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
