@@ -6,6 +6,7 @@ pub mod delivery;
 mod find;
 mod guard;
 mod line;
+mod mailbox;
 pub mod owner;
 mod plain;
 mod render;
@@ -36,12 +37,13 @@ use tokio::sync::{oneshot, watch};
 use self::{
     delivery::{DeliveryId, Full, Outcome, What},
     find::Finding,
+    mailbox::{Command, Mailbox},
     owner::{Owner, Writer},
     rules::{Rules, Typing},
     screen::Cursor,
     state::State,
     stop::Stopped,
-    task::{Command, Mailbox, Task},
+    task::Task,
     text::Start,
 };
 use crate::{

@@ -1,87 +1,38 @@
 //! The thread that owns one child: reads its keeper's socket, feeds the emulator inline, types what is queued, and
 //! answers the handle's questions. The only place that knows of all the child's parts.
 
+mod keeper;
+
 use std::{
     collections::HashMap,
-    io::{self, Write},
+    io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{Arc, atomic::AtomicU64, mpsc},
     time::{Duration, Instant, SystemTime},
 };
 
-use regex::Regex;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Begin, Gone, Shown, Status,
-    delivery::{DeliveryId, Do, Full, Job, Outcome, Queue, Scene, Stroke, What},
-    find::{Finder, Finding},
-    owner::Writer,
-    record,
+    Begin, Shown, Status,
+    delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
+    find::Finder,
+    mailbox::{Command, Mailbox, Piece},
     rules::Typing,
-    screen::{Fed, Screen},
-    state::{Look, Reducer, State, Tty},
+    screen::Screen,
+    state::{Look, Reducer, Tty},
     stop::{Step, Stopped, Stopping},
     typing,
 };
 use crate::{
-    id::{ChildId, Exit, Offset, Size},
-    keeper::wire::{self, Decoder, Event, Request, Whom},
+    id::{ChildId, Offset},
+    keeper::wire::{self, Decoder, Request, Whom},
 };
-
-/// What the handle asks of the thread.
-pub(super) enum Command {
-    Screen { history: usize, known: Option<u64>, reply: oneshot::Sender<Shown> },
-    Read { from: Offset, max: usize, reply: oneshot::Sender<Piece> },
-    Type { what: What, writer: Writer, done: oneshot::Sender<Outcome>, reply: oneshot::Sender<Accepted> },
-    Find { pattern: Regex, from: Option<Offset>, reply: oneshot::Sender<Finding> },
-    Resize(Size),
-    Stop { grace: Duration, reply: oneshot::Sender<Stopped> },
-}
-
-/// Where a piece of output begins, what was written so far, and its bytes.
-pub(super) type Piece = (Offset, Offset, Vec<u8>);
-
-/// A job's name and how many are before it.
-pub(super) type Accepted = Result<(DeliveryId, usize), Full>;
-
-/// The thread's door: a queue, and a descriptor that wakes its poll.
-///
-/// The queue has no bound of its own: each entry is a call of a tool that waits for its answer, and those are bounded.
-#[derive(Clone, Debug)]
-pub(super) struct Mailbox {
-    commands: mpsc::Sender<Command>,
-    wake: Arc<OwnedFd>,
-}
-
-impl Mailbox {
-    pub(super) fn send(&self, command: Command) -> Result<(), Gone> {
-        self.commands.send(command).map_err(|_| Gone)?;
-        self.ring();
-        Ok(())
-    }
-
-    fn ring(&self) {
-        // The counter of an eventfd cannot overflow by ones.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-    }
-}
-
-impl Drop for Mailbox {
-    fn drop(&mut self) {
-        // The last handle's end must wake the thread, so that it ends too.
-        self.ring();
-    }
-}
 
 /// What an answer of the keeper is for.
 enum Pending {
@@ -122,8 +73,7 @@ impl Task {
         begin: Begin,
         shared_end: Arc<AtomicU64>,
     ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>)> {
-        let (sender, commands) = mpsc::channel();
-        let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let (mailbox, commands, wake) = Mailbox::new()?;
         let reducer = Reducer::new(&begin.rules, begin.keeper.child_pid, Instant::now());
         let (status, watched) = watch::channel(Status {
             state: reducer.state().clone(),
@@ -145,7 +95,7 @@ impl Task {
             socket: begin.socket,
             ring: begin.ring,
             commands,
-            wake: wake.clone(),
+            wake,
             screen: Screen::new(begin.size),
             reducer,
             typing: begin.typing,
@@ -162,7 +112,7 @@ impl Task {
             status,
         };
         task.greet();
-        Ok((task, Mailbox { commands: sender, wake }, watched))
+        Ok((task, mailbox, watched))
     }
 
     pub(super) fn can_be_idle(&self) -> bool {
@@ -231,6 +181,7 @@ impl Task {
                 let _ = reply.send(pushed.map(|before| (id, before)));
             }
             Command::Find { pattern, from, reply } => {
+                self.finders.retain(|_, finder| !finder.over());
                 let (mut finder, finding) = Finder::new(pattern, from, self.end);
                 finder.screen(&self.visible());
                 let id = self.next();
@@ -246,106 +197,6 @@ impl Task {
                 self.send(Request::Resize { size });
             }
             Command::Stop { grace, reply } => self.stop(grace, reply, now),
-        }
-    }
-
-    /// Takes in what the keeper sent.
-    fn hear(&mut self, now: Instant) {
-        let Some(keeper) = &mut self.keeper else { return };
-        let open = match self.decoder.read_from(keeper) {
-            Ok(open) => open,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        };
-        let mut decoder = std::mem::take(&mut self.decoder);
-        let sound = loop {
-            match decoder.next_event() {
-                Ok(Some(event)) => self.event(event, now),
-                Ok(None) => break true,
-                Err(error) => {
-                    tracing::warn!(child = %self.id, %error, "the keeper's words make no sense");
-                    break false;
-                }
-            }
-        };
-        self.decoder = decoder;
-        if !(open && sound) {
-            self.lost_line();
-        }
-    }
-
-    fn event(&mut self, event: Event<'_>, now: Instant) {
-        match event {
-            Event::Hello { start, .. } => self.end = self.end.max(start),
-            Event::Output { from, bytes } => self.output(from, bytes, now),
-            Event::Data { req, from, end, bytes, .. } => self.data(req, from, end, bytes),
-            Event::Written { id } => {
-                if id != 0 {
-                    self.queue.written(now);
-                }
-            }
-            Event::Refused { id, reason } => {
-                if id != 0 {
-                    let over = self.queue.unwritten(&reason);
-                    self.act(over, now);
-                }
-            }
-            Event::Tty { canonical, foreground, .. } => {
-                self.tty_asked = false;
-                let tty = Tty { canonical, foreground };
-                self.reducer.tty(tty);
-                let plan = self.queue.tty(tty);
-                self.act(plan, now);
-                self.look(now);
-            }
-            Event::Processes { req, pids } => {
-                if let (Some(Pending::Processes), Some(stopping)) =
-                    (self.pending.remove(&req), &mut self.stopping)
-                {
-                    stopping.running(pids);
-                }
-            }
-            Event::Exited { exit } => self.exited(exit, now),
-            Event::Eof { .. } => {}
-        }
-    }
-
-    fn output(&mut self, from: Offset, bytes: &[u8], now: Instant) {
-        if from > self.end {
-            // Only a keeper that outran us by a whole ring skips: then the screen is no longer what it was.
-            tracing::warn!(child = %self.id, dropped = from - self.end, "output left the ring before it was read");
-        }
-        self.end = from + bytes.len();
-        self.shared_end.store(self.end.0, Ordering::Release);
-        let fed = self.screen.feed(bytes, now);
-        self.answer(fed);
-        self.reducer.output(now);
-        for finder in self.finders.values_mut() {
-            finder.output(from, bytes);
-        }
-        self.finders.retain(|_, finder| !finder.over());
-    }
-
-    /// What the emulator says goes to the program like typed input, but nobody waits for it to be taken.
-    fn answer(&mut self, fed: Fed) {
-        if !fed.answers.is_empty() {
-            self.send(Request::Input { id: 0, bytes: fed.answers.into() });
-        }
-    }
-
-    fn data(&mut self, req: u64, from: Offset, end: Offset, bytes: &[u8]) {
-        let Some(Pending::Read { finder, reply }) = self.pending.remove(&req) else { return };
-        if let Some(reply) = reply {
-            let _ = reply.send((from, end, bytes.to_vec()));
-        }
-        let Some(id) = finder else { return };
-        let Some(finder) = self.finders.get_mut(&id) else { return };
-        finder.skip_to(from);
-        finder.output(from, bytes);
-        let next = finder.searched();
-        if finder.over() {
-            self.finders.remove(&id);
-        } else if next < self.end && !bytes.is_empty() {
-            self.read(next, wire::MAX_READ, Pending::Read { finder: Some(id), reply: None });
         }
     }
 
@@ -452,31 +303,6 @@ impl Task {
         }
     }
 
-    fn read(&mut self, from: Offset, max: usize, what: Pending) {
-        let req = self.next();
-        self.pending.insert(req, what);
-        if self.keeper.is_some() {
-            self.send(Request::Read { req, from, max: max.min(wire::MAX_READ) as u32 });
-            return;
-        }
-        let (start, end, bytes) = match record(&self.ring) {
-            Some(record) => {
-                let (start, bytes) = record.read(from, max);
-                (start, record.end(), bytes)
-            }
-            None => (self.end, self.end, Vec::new()),
-        };
-        self.data(req, start, end, &bytes);
-    }
-
-    fn ask_tty(&mut self) {
-        if !self.tty_asked {
-            self.tty_asked = true;
-            let req = self.next();
-            self.send(Request::Tty { req });
-        }
-    }
-
     fn stop(&mut self, grace: Duration, reply: oneshot::Sender<Stopped>, now: Instant) {
         if self.keeper.is_none() {
             let _ = reply.send(Stopped { exit: self.status.borrow().exit(), left: Vec::new() });
@@ -508,87 +334,6 @@ impl Task {
                 if let Some(stopping) = self.stopping.take() {
                     stopping.over(self.status.borrow().exit(), false);
                 }
-            }
-        }
-    }
-
-    fn exited(&mut self, exit: Exit, now: Instant) {
-        self.reducer.exited(exit);
-        self.look(now);
-    }
-
-    /// The connection is closed: the keeper has ended, or else it still serves and takes a new one.
-    fn lost_line(&mut self) {
-        self.keeper = None;
-        if let Ok(stream) = UnixStream::connect(&self.socket)
-            && stream.set_nonblocking(true).is_ok()
-        {
-            self.keeper = Some(stream);
-            self.greet();
-            return;
-        }
-        // It closes its connections last, so this is short; and nobody else may reap it.
-        if let Err(error) = self.process.wait() {
-            tracing::warn!(child = %self.id, %error, "waiting for the keeper");
-        }
-        self.keeper_ended();
-    }
-
-    /// The ring is all there is now: the last bytes and the exit are in it.
-    fn keeper_ended(&mut self) {
-        let now = Instant::now();
-        let record = record(&self.ring);
-        if let Some(record) = &record {
-            while self.end < record.end() {
-                let (from, bytes) = record.read(self.end, wire::MAX_READ);
-                if bytes.is_empty() {
-                    break;
-                }
-                self.output(from, &bytes, now);
-            }
-        }
-        match record.and_then(|record| record.exit()) {
-            Some(exit) => self.reducer.exited(exit),
-            None => self.reducer.lost("its keeper has ended without telling how it went"),
-        }
-        self.look(now);
-        for (_, pending) in std::mem::take(&mut self.pending) {
-            if let Pending::Read { reply: Some(reply), .. } = pending {
-                let _ = reply.send((self.end, self.end, Vec::new()));
-            }
-        }
-        self.finders.clear();
-        if let Some(stopping) = self.stopping.take() {
-            let exit = if let State::Exited(exit) = self.reducer.state() { Some(*exit) } else { None };
-            stopping.over(exit, true);
-        }
-    }
-
-    fn greet(&mut self) {
-        let from = self.end;
-        self.tty_asked = false;
-        self.decoder = Decoder::default();
-        self.out.clear();
-        self.send(Request::Hello { version: wire::VERSION });
-        self.send(Request::Follow { from });
-    }
-
-    /// For the keeper, if there still is one.
-    fn send(&mut self, request: Request<'_>) {
-        if self.keeper.is_some() {
-            wire::encode_request(&request, &mut self.out);
-        }
-    }
-
-    /// Sends what is queued for the keeper, as far as it goes. A broken connection shows when it is read.
-    fn speak(&mut self) {
-        let Some(keeper) = &mut self.keeper else { return };
-        while !self.out.is_empty() {
-            match keeper.write(&self.out) {
-                Ok(0) => return,
-                Ok(sent) => drop(self.out.drain(..sent)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
             }
         }
     }

@@ -66,6 +66,7 @@ struct State {
     rates: HashMap<Caller, Rate>,
     waits: Waits,
     last_child: u32,
+    last_root: u32,
 }
 
 /// An MCP host's place in the company, held by a process and inherited within a workspace.
@@ -221,7 +222,9 @@ impl Registry {
             root.host = host;
             return root.id;
         }
-        let id = RootId(state.roots.last().map_or(1, |root| root.id.0 + 1));
+        state.forget_roots();
+        state.last_root += 1;
+        let id = RootId(state.last_root);
         state.roots.push(Root { id, host, workspace: workspace.to_owned() });
         id
     }
@@ -420,6 +423,22 @@ impl State {
         let ended: Vec<ChildId> = self.members.keys().copied().filter(|id| !self.live(*id)).collect();
         let surplus = ended.len().saturating_sub(Registry::KEEP_ENDED);
         ended[..surplus].to_vec()
+    }
+
+    /// Roots whose host has died, and whom nothing waits for.
+    fn forget_roots(&mut self) {
+        let (tree, mail) = (&self.tree, &mut self.mail);
+        let rates = &mut self.rates;
+        self.roots.retain(|root| {
+            let caller = Caller::Root(root.id);
+            let unread = mail.get(&caller).is_some_and(|mail| mail.inbox.unread() > 0);
+            let kept = unread || root.host.alive() || tree.all().any(|node| node.top == caller);
+            if !kept {
+                mail.remove(&caller);
+                rates.remove(&caller);
+            }
+            kept
+        });
     }
 
     fn forget(&mut self, id: ChildId, place: &Place) {

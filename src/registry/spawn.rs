@@ -13,7 +13,7 @@ use std::{
 
 use super::{Facts, Member, Place, Registry, limits::OverLimit, tree::valid_name};
 use crate::{
-    child::{Begin, Child, owner::Owner},
+    child::{Begin, Child, owner::Owner, typing},
     id::{Caller, ChildId, Size, Token},
     keeper::{
         launch::{self, LaunchError},
@@ -94,6 +94,9 @@ pub enum SpawnError {
     /// See [`LaunchError`].
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// The first message cannot be typed.
+    #[error("the message: {0}")]
+    Message(#[from] typing::TypingError),
     /// Our own files or threads.
     #[error("{what}: {error}")]
     Io {
@@ -157,6 +160,10 @@ impl Registry {
                 base_env: self.inherited(caller, session),
             },
         )?;
+        if let Some(message) = &resolved.message_typed {
+            // Once the child runs, it is too late to refuse.
+            typing::clean(message, &resolved.typing)?;
+        }
         write_files(&files, &resolved)
             .map_err(|error| SpawnError::Io { what: "the child's files", error })?;
         let size = resolved.size.clamped();
@@ -181,7 +188,8 @@ impl Registry {
                 return Err(SpawnError::Io { what: "starting the keeper", error: io::Error::other(error) });
             }
         };
-        let stream = stream.map_err(|error| SpawnError::Io { what: "speaking to the keeper", error })?;
+        let keeper = launched.keeper_pid;
+        let stream = stream.map_err(|error| abandon(keeper, "speaking to the keeper", error))?;
         let since = SystemTime::now();
         let owner = match caller {
             Caller::Person => Owner::Person { who: session.user.clone(), since },
@@ -198,7 +206,7 @@ impl Registry {
             typing: resolved.typing,
             owner,
         })
-        .map_err(|error| SpawnError::Io { what: "starting the child's thread", error })?;
+        .map_err(|error| abandon(keeper, "starting the child's thread", error))?;
         let mut state = self.state();
         state.tokens.insert(token.hash(), id);
         let Some(member) = state.members.get_mut(&id) else { return Err(SpawnError::CallerEnded) };
@@ -292,6 +300,15 @@ fn basename(argv: &[String]) -> String {
     Path::new(program)
         .file_name()
         .map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Nobody will look after this keeper: without it the terminal closes, which hangs up on the child.
+fn abandon(keeper: i32, what: &'static str, error: io::Error) -> SpawnError {
+    if let Some(pid) = rustix::process::Pid::from_raw(keeper) {
+        // If it has ended by itself, so much the better.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    SpawnError::Io { what, error }
 }
 
 fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {

@@ -118,6 +118,9 @@ impl From<SpawnError> for ToolError {
             }
             SpawnError::NameTaken(..) => "Give another name, or none, or use that child.".into(),
             SpawnError::CallerEnded => "Your parent has stopped you; spawn nothing more.".into(),
+            SpawnError::Message(_) => {
+                "Nothing was spawned. Put what is long into a file, and send the file's path.".into()
+            }
             SpawnError::Launch(_) => "Nothing was spawned. Correct that and call again.".into(),
             SpawnError::Io { .. } => {
                 "Nothing was spawned. `compere doctor` on the command line tells more.".into()

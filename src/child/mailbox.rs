@@ -1,0 +1,72 @@
+//! How the handle speaks to the thread that owns the child: what it can ask, and the door it asks at.
+
+use std::{
+    os::fd::OwnedFd,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use regex::Regex;
+use rustix::event::EventfdFlags;
+use tokio::sync::oneshot;
+
+use super::{
+    Gone, Shown,
+    delivery::{DeliveryId, Full, Outcome, What},
+    find::Finding,
+    owner::Writer,
+    stop::Stopped,
+};
+use crate::id::{Offset, Size};
+
+/// What the handle asks of the thread.
+pub(super) enum Command {
+    Screen { history: usize, known: Option<u64>, reply: oneshot::Sender<Shown> },
+    Read { from: Offset, max: usize, reply: oneshot::Sender<Piece> },
+    Type { what: What, writer: Writer, done: oneshot::Sender<Outcome>, reply: oneshot::Sender<Accepted> },
+    Find { pattern: Regex, from: Option<Offset>, reply: oneshot::Sender<Finding> },
+    Resize(Size),
+    Stop { grace: Duration, reply: oneshot::Sender<Stopped> },
+}
+
+/// Where a piece of output begins, what was written so far, and its bytes.
+pub(super) type Piece = (Offset, Offset, Vec<u8>);
+
+/// A job's name and how many are before it.
+pub(super) type Accepted = Result<(DeliveryId, usize), Full>;
+
+/// The thread's door: a queue, and a descriptor that wakes its poll.
+///
+/// The queue has no bound of its own: each entry is a call of a tool that waits for its answer, and those are bounded.
+#[derive(Clone, Debug)]
+pub(super) struct Mailbox {
+    commands: mpsc::Sender<Command>,
+    wake: Arc<OwnedFd>,
+}
+
+impl Mailbox {
+    pub(super) fn send(&self, command: Command) -> Result<(), Gone> {
+        self.commands.send(command).map_err(|_| Gone)?;
+        self.ring();
+        Ok(())
+    }
+
+    /// A door, what comes through it, and the descriptor to poll.
+    pub(super) fn new() -> std::io::Result<(Self, mpsc::Receiver<Command>, Arc<OwnedFd>)> {
+        let (commands, received) = mpsc::channel();
+        let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        Ok((Mailbox { commands, wake: wake.clone() }, received, wake))
+    }
+
+    fn ring(&self) {
+        // The counter of an eventfd cannot overflow by ones.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        // The last handle's end must wake the thread, so that it ends too.
+        self.ring();
+    }
+}

@@ -1,0 +1,227 @@
+//! The thread's side of the line to its keeper: what is heard, what is asked, and what is left when the line ends.
+
+use std::{
+    io::{self, Write},
+    os::unix::net::UnixStream,
+    sync::atomic::Ordering,
+    time::Instant,
+};
+
+use super::{Pending, Task};
+use crate::{
+    child::{
+        record,
+        screen::Fed,
+        state::{State, Tty},
+    },
+    id::{Exit, Offset},
+    keeper::wire::{self, Decoder, Event, Request},
+};
+
+impl Task {
+    /// Takes in what the keeper sent.
+    pub(super) fn hear(&mut self, now: Instant) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let open = match self.decoder.read_from(keeper) {
+            Ok(open) => open,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        let mut decoder = std::mem::take(&mut self.decoder);
+        let sound = loop {
+            match decoder.next_event() {
+                Ok(Some(event)) => self.event(event, now),
+                Ok(None) => break true,
+                Err(error) => {
+                    tracing::warn!(child = %self.id, %error, "the keeper's words make no sense");
+                    break false;
+                }
+            }
+        };
+        self.decoder = decoder;
+        if !(open && sound) {
+            self.lost_line();
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>, now: Instant) {
+        match event {
+            Event::Hello { start, .. } => self.end = self.end.max(start),
+            Event::Output { from, bytes } => self.output(from, bytes, now),
+            Event::Data { req, from, end, bytes, .. } => self.data(req, from, end, bytes),
+            Event::Written { id } => {
+                if id != 0 {
+                    self.queue.written(now);
+                }
+            }
+            Event::Refused { id, reason } => {
+                if id != 0 {
+                    let over = self.queue.unwritten(&reason);
+                    self.act(over, now);
+                }
+            }
+            Event::Tty { canonical, foreground, .. } => {
+                self.tty_asked = false;
+                let tty = Tty { canonical, foreground };
+                self.reducer.tty(tty);
+                let plan = self.queue.tty(tty);
+                self.act(plan, now);
+                self.look(now);
+            }
+            Event::Processes { req, pids } => {
+                if let (Some(Pending::Processes), Some(stopping)) =
+                    (self.pending.remove(&req), &mut self.stopping)
+                {
+                    stopping.running(pids);
+                }
+            }
+            Event::Exited { exit } => self.exited(exit, now),
+            Event::Eof { .. } => {}
+        }
+    }
+
+    fn output(&mut self, from: Offset, bytes: &[u8], now: Instant) {
+        if from > self.end {
+            // Only a keeper that outran us by a whole ring skips: then the screen is no longer what it was.
+            tracing::warn!(child = %self.id, dropped = from - self.end, "output left the ring before it was read");
+        }
+        self.end = from + bytes.len();
+        self.shared_end.store(self.end.0, Ordering::Release);
+        let fed = self.screen.feed(bytes, now);
+        self.answer(fed);
+        self.reducer.output(now);
+        for finder in self.finders.values_mut() {
+            finder.output(from, bytes);
+        }
+        self.finders.retain(|_, finder| !finder.over());
+    }
+
+    /// What the emulator says goes to the program like typed input, but nobody waits for it to be taken.
+    pub(super) fn answer(&mut self, fed: Fed) {
+        if !fed.answers.is_empty() {
+            self.send(Request::Input { id: 0, bytes: fed.answers.into() });
+        }
+    }
+
+    fn data(&mut self, req: u64, from: Offset, end: Offset, bytes: &[u8]) {
+        let Some(Pending::Read { finder, reply }) = self.pending.remove(&req) else { return };
+        if let Some(reply) = reply {
+            let _ = reply.send((from, end, bytes.to_vec()));
+        }
+        let Some(id) = finder else { return };
+        let Some(finder) = self.finders.get_mut(&id) else { return };
+        finder.skip_to(from);
+        finder.output(from, bytes);
+        let next = finder.searched();
+        if finder.over() {
+            self.finders.remove(&id);
+        } else if next < self.end && !bytes.is_empty() {
+            self.read(next, wire::MAX_READ, Pending::Read { finder: Some(id), reply: None });
+        }
+    }
+
+    pub(super) fn read(&mut self, from: Offset, max: usize, what: Pending) {
+        let req = self.next();
+        self.pending.insert(req, what);
+        if self.keeper.is_some() {
+            self.send(Request::Read { req, from, max: max.min(wire::MAX_READ) as u32 });
+            return;
+        }
+        let (start, end, bytes) = match record(&self.ring) {
+            Some(record) => {
+                let (start, bytes) = record.read(from, max);
+                (start, record.end(), bytes)
+            }
+            None => (self.end, self.end, Vec::new()),
+        };
+        self.data(req, start, end, &bytes);
+    }
+
+    pub(super) fn ask_tty(&mut self) {
+        if !self.tty_asked {
+            self.tty_asked = true;
+            let req = self.next();
+            self.send(Request::Tty { req });
+        }
+    }
+
+    fn exited(&mut self, exit: Exit, now: Instant) {
+        self.reducer.exited(exit);
+        self.look(now);
+    }
+
+    /// The connection is closed: the keeper has ended, or else it still serves and takes a new one.
+    fn lost_line(&mut self) {
+        self.keeper = None;
+        if let Ok(stream) = UnixStream::connect(&self.socket)
+            && stream.set_nonblocking(true).is_ok()
+        {
+            self.keeper = Some(stream);
+            self.greet();
+            return;
+        }
+        // It closes its connections last, so this is short; and nobody else may reap it.
+        if let Err(error) = self.process.wait() {
+            tracing::warn!(child = %self.id, %error, "waiting for the keeper");
+        }
+        self.keeper_ended();
+    }
+
+    /// The ring is all there is now: the last bytes and the exit are in it.
+    fn keeper_ended(&mut self) {
+        let now = Instant::now();
+        let record = record(&self.ring);
+        if let Some(record) = &record {
+            while self.end < record.end() {
+                let (from, bytes) = record.read(self.end, wire::MAX_READ);
+                if bytes.is_empty() {
+                    break;
+                }
+                self.output(from, &bytes, now);
+            }
+        }
+        match record.and_then(|record| record.exit()) {
+            Some(exit) => self.reducer.exited(exit),
+            None => self.reducer.lost("its keeper has ended without telling how it went"),
+        }
+        self.look(now);
+        for (_, pending) in std::mem::take(&mut self.pending) {
+            if let Pending::Read { reply: Some(reply), .. } = pending {
+                let _ = reply.send((self.end, self.end, Vec::new()));
+            }
+        }
+        self.finders.clear();
+        if let Some(stopping) = self.stopping.take() {
+            let exit = if let State::Exited(exit) = self.reducer.state() { Some(*exit) } else { None };
+            stopping.over(exit, true);
+        }
+    }
+
+    pub(super) fn greet(&mut self) {
+        let from = self.end;
+        self.tty_asked = false;
+        self.decoder = Decoder::default();
+        self.out.clear();
+        self.send(Request::Hello { version: wire::VERSION });
+        self.send(Request::Follow { from });
+    }
+
+    /// For the keeper, if there still is one.
+    pub(super) fn send(&mut self, request: Request<'_>) {
+        if self.keeper.is_some() {
+            wire::encode_request(&request, &mut self.out);
+        }
+    }
+
+    /// Sends what is queued for the keeper, as far as it goes. A broken connection shows when it is read.
+    pub(super) fn speak(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        while !self.out.is_empty() {
+            match keeper.write(&self.out) {
+                Ok(0) => return,
+                Ok(sent) => drop(self.out.drain(..sent)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
