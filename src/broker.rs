@@ -122,12 +122,13 @@ pub async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let place = Place {
-        exe,
-        socket: door.socket(),
-        keepers: door.keepers(),
-        presets: config_dir().map(|dir| dir.join("presets")),
-    };
+    let state = etcetera::base_strategy::Xdg::new().ok().and_then(|xdg| xdg.state_dir());
+    let files = door.files(state).unwrap_or_else(|error| {
+        tracing::warn!(%error, "files for children are put into the runtime directory");
+        door.keepers()
+    });
+    let presets = config_dir().map(|dir| dir.join("presets"));
+    let place = Place { exe, socket: door.socket(), keepers: door.keepers(), files, presets };
     let config = config();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "listening");
     say("listening");
@@ -171,7 +172,8 @@ fn linger() -> Duration {
 
 /// Removes what children of earlier brokers left, once their keepers have ended too.
 fn sweep(place: &Place) {
-    for entry in std::fs::read_dir(&place.keepers).into_iter().flatten().flatten() {
+    let dirs = [&place.keepers, &place.files].map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten());
+    for entry in dirs.into_iter().flatten() {
         let path = entry.path();
         let name = entry.file_name();
         let Some(stem) = name.to_str().and_then(|name| name.split_once('.')).map(|(stem, _)| stem) else {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use sha2::{Digest, Sha256};
 
 /// The variable that puts the directory elsewhere: for tests, demonstrations, and a second company.
 pub const VARIABLE: &str = "COMPERE_RUNTIME_DIR";
@@ -93,6 +94,19 @@ impl Door {
     /// Where the keepers' files are.
     pub fn keepers(&self) -> PathBuf {
         self.dir.join("k")
+    }
+
+    /// Where files for children can be, such that no directory above them is open to others: here, or else at a place
+    /// of this directory's own below `state`, where the user keeps programs' state.
+    pub fn files(&self, state: Option<PathBuf>) -> Result<PathBuf, DoorError> {
+        let open = |dir: &Path| std::fs::metadata(dir).is_ok_and(|there| there.mode() & 0o022 != 0);
+        let Some(state) = state.filter(|_| self.dir.ancestors().any(open)) else { return Ok(self.keepers()) };
+        let digest = Sha256::digest(self.dir.as_os_str().as_encoded_bytes());
+        let dir = state.join("compere").join(hex::encode(&digest[..4]));
+        let parent = dir.parent().unwrap_or(&state);
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io_error(parent))?;
+        own(&dir)?;
+        Ok(dir)
     }
 
     /// Where the broker logs.
@@ -209,6 +223,19 @@ mod tests {
         let door = Door::at(dir("new")).unwrap();
         assert_eq!(std::fs::metadata(door.dir()).unwrap().mode() & 0o777, 0o700);
         assert!(Door::at(dir("new")).is_ok(), "twice is as good as once");
+    }
+
+    #[test]
+    fn files_for_children_are_below_no_directory_that_is_open() {
+        let base = tempfile::tempdir().unwrap();
+        let door = Door::at(base.path().join("d")).unwrap();
+        assert_eq!(door.files(None).unwrap(), door.keepers());
+        std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let state = base.path().join("state");
+        let files = door.files(Some(state.clone())).unwrap();
+        assert!(files.starts_with(state.join("compere")));
+        assert_eq!(std::fs::metadata(&files).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(door.files(Some(state)).unwrap(), files, "the same every time");
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Place {
     pub socket: PathBuf,
     /// The keepers' rings and sockets.
     pub keepers: PathBuf,
+    /// The files made for children. Some programs want no directory above them to be open to others.
+    pub files: PathBuf,
     /// The user's presets, if there is a place for them.
     pub presets: Option<PathBuf>,
 }
@@ -471,7 +473,7 @@ impl Place {
 
     /// The directory of files made for a child.
     pub fn files(&self, id: ChildId) -> PathBuf {
-        self.keepers.join(format!("{id}.d"))
+        self.files.join(format!("{id}.d"))
     }
 
     /// Removes everything of a child's that is on disk.
