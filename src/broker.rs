@@ -172,7 +172,8 @@ fn linger() -> Duration {
 
 /// Removes what children of earlier brokers left, once their keepers have ended too.
 fn sweep(place: &Place) {
-    let dirs = [&place.keepers, &place.files].map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten());
+    let dirs =
+        [&place.keepers, &place.files].map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten());
     for entry in dirs.into_iter().flatten() {
         let path = entry.path();
         let name = entry.file_name();

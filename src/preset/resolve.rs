@@ -207,13 +207,19 @@ impl<'a> Values<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preset::{PresetDirs, Presets};
+    use crate::preset::{FirstMessage, Place, PresetDirs, Presets};
 
     const IDENTITY: &str = "0123456789abcdef-secret";
 
     fn launch(name: &str, wish: Wish) -> Result<Resolved, PresetError> {
         let presets = Presets::load(PresetDirs::default());
-        let preset = (!name.is_empty()).then(|| presets.get(name).unwrap());
+        // `prompted` is a claude that takes its first message on the command line.
+        let known = if name == "prompted" { "claude" } else { name };
+        let mut preset = (!known.is_empty()).then(|| presets.get(known).unwrap().clone());
+        if let Some(preset) = preset.as_mut().filter(|_| name == "prompted") {
+            preset.first_message =
+                Some(FirstMessage { args: vec!["${message}".into()], place: Place::First });
+        }
         let base =
             [("PATH", "/bin"), ("SHELL", "/bin/zsh"), ("CLAUDECODE", "1"), ("COMPERE_IDENTITY", "parent's")];
         let context = Context {
@@ -223,7 +229,7 @@ mod tests {
             dir: Path::new("/run/c3"),
             base_env: base.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         };
-        resolve(preset, wish, context)
+        resolve(preset.as_ref(), wish, context)
     }
 
     fn command(words: &str) -> Option<Vec<String>> {
@@ -254,8 +260,8 @@ mod tests {
     }
 
     #[test]
-    fn claude_gets_its_prompt_first_and_its_server_in_a_file() {
-        let resolved = launch("claude", Wish { message: message("/do it\\"), ..Wish::default() }).unwrap();
+    fn a_prompt_goes_first_and_claudes_server_into_a_file() {
+        let resolved = launch("prompted", Wish { message: message("/do it\\"), ..Wish::default() }).unwrap();
         let argv = ["claude", " /do it\\ ", "--ax-screen-reader", "--mcp-config", "/run/c3/mcp.json"];
         assert_eq!(resolved.argv[..5], argv);
         assert_eq!(resolved.argv[5..], ["--allowedTools", "mcp__compere__*"]);
@@ -296,15 +302,15 @@ mod tests {
     fn a_message_that_cannot_be_an_argument_is_typed() {
         let long = "a".repeat(MAX_ARGUMENT + 1);
         for (preset, own, text, typed) in [
-            ("claude", None, "hi", false),
-            ("claude", command("claude"), "hi", false),
-            ("claude", command("claude --resume x"), "hi", true),
-            ("claude", None, "-p", true),
-            ("claude", None, "\x1b-p", true),
-            ("claude", None, "\0", true),
-            ("claude", None, "${identity}", false),
-            ("claude", None, &long, true),
-            ("codex", None, "hi", true),
+            ("prompted", None, "hi", false),
+            ("prompted", command("claude"), "hi", false),
+            ("prompted", command("claude --resume x"), "hi", true),
+            ("prompted", None, "-p", true),
+            ("prompted", None, "\x1b-p", true),
+            ("prompted", None, "\0", true),
+            ("prompted", None, "${identity}", false),
+            ("prompted", None, &long, true),
+            ("claude", None, "hi", true),
             ("", command("cat"), "hi", true),
         ] {
             let wish = Wish { command: own, message: message(text), ..Wish::default() };
