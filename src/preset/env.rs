@@ -7,25 +7,58 @@ use super::error::PresetError;
 
 /// What no child is given of the environment compere runs in: the marks of the agent and the terminal multiplexer that
 /// compere itself runs in, which would make a child think it is nested in them, and what is only true of their terminal.
-pub(super) const SCRUBBED: [&str; 10] = [
+pub(super) const SCRUBBED: &[&str] = &[
+    // Ours: another child's identity.
+    "COMPERE_*",
+    // Agents' own sessions.
     "CLAUDECODE",
     "CLAUDE_CODE_*",
+    "CLAUDE_EFFORT",
+    "CODEX_CI",
+    "CODEX_SANDBOX*",
     "CODEX_THREAD_ID",
+    "GEMINI_CLI",
+    "OPENCODE",
+    "OPENCODE_PID",
+    "QWEN_CODE",
+    // Multiplexers.
+    "STY",
     "TMUX*",
     "ZELLIJ*",
-    "STY",
-    "COMPERE_*",
-    "LINES",
+    // The terminal that compere was started from, whose name makes programs send what only it understands.
+    "ALACRITTY_*",
+    "COLORFGBG",
     "COLUMNS",
+    "GHOSTTY_*",
+    "INSIDE_EMACS",
+    "ITERM_*",
+    "KITTY_*",
+    "KONSOLE_*",
+    "LC_TERMINAL*",
+    "LINES",
+    "TERMCAP",
+    "TERMINFO",
     "TERM_PROGRAM*",
+    "TERM_SESSION_ID",
+    "VTE_VERSION",
+    "WEZTERM_*",
+    "WINDOWID",
+    // The shell that compere was started from.
+    "OLDPWD",
+    "PWD",
+    "SHLVL",
+    "_",
 ];
 
 /// What is given all the same: how a user logs in, and which broker a child finds without its identity.
-const KEPT: [&str; 5] = [
+const KEPT: &[&str] = &[
     "CLAUDE_CODE_OAUTH_TOKEN",
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_VERTEX",
     "CLAUDE_CODE_USE_FOUNDRY",
+    "CLAUDE_CODE_SKIP_BEDROCK_AUTH",
+    "CLAUDE_CODE_SKIP_VERTEX_AUTH",
+    "CLAUDE_CODE_API_KEY_HELPER_TTL_MS",
     "COMPERE_RUNTIME_DIR",
 ];
 

@@ -8,6 +8,8 @@ mod error;
 mod file;
 mod placeholder;
 mod resolve;
+#[cfg(test)]
+mod screens;
 mod shape;
 mod store;
 

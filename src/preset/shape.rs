@@ -37,6 +37,9 @@ pub struct Preset {
     /// The programs, by file name, that get this preset when a child is started by command and without a preset.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programs: Vec<String>,
+    /// `programs` mean it only where no operand and no `-c` follows: `bash -l` is a shell at its prompt, `bash build.sh` is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_interactive: bool,
     /// The program and its arguments, when the caller gives no command of its own.
     #[schemars(length(min = 1))]
     pub command: Vec<String>,

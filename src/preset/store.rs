@@ -109,14 +109,18 @@ impl Presets {
         }
     }
 
-    /// The preset for a program given by its path or name: the one that bears its name, else the user's, else ours.
-    pub fn for_program(&self, argv0: &str) -> Option<&Preset> {
-        let program = Path::new(argv0).file_name()?.to_str()?;
+    /// The preset for a command, by its program's path or name: the one that bears its name, else the user's, else ours.
+    pub fn for_command(&self, argv: &[String]) -> Option<&Preset> {
+        let (program, arguments) = argv.split_first()?;
+        // A login shell's own name for itself begins with a dash.
+        let program = Path::new(program).file_name()?.to_str()?.trim_start_matches('-');
+        let interactive = arguments.iter().all(|argument| is_option(argument));
         let rank = |preset: &Preset, source: &Source| (preset.name != program, *source == Source::Embedded);
         self.entries
             .values()
             .filter_map(|entry| entry.preset.as_ref().ok().map(|preset| (preset, &entry.source)))
             .filter(|(preset, _)| preset.programs.iter().any(|each| each == program))
+            .filter(|(preset, _)| interactive || !preset.only_interactive)
             .min_by_key(|(preset, source)| rank(preset, source))
             .map(|(preset, _)| preset)
     }
@@ -178,6 +182,17 @@ fn distance(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
+/// An option that leaves a shell or an interpreter at its prompt: not `-c`, `-lc` or `-m`, and nothing to run instead.
+fn is_option(argument: &str) -> bool {
+    match argument.as_bytes() {
+        [b'-', b'-', _, ..] | [b'+', _, ..] => true,
+        [b'-', letters @ ..] => {
+            !letters.is_empty() && !letters.iter().any(|letter| matches!(letter, b'c' | b'm'))
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -187,6 +202,10 @@ mod tests {
 
     use super::*;
     use crate::preset::file::{MAX_FILE, MAX_FILES};
+
+    fn command(words: &str) -> Vec<String> {
+        words.split(' ').map(String::from).collect()
+    }
 
     struct Place {
         user: TempDir,
@@ -253,7 +272,7 @@ mod tests {
         let presets = place.load();
         assert_eq!(presets.get("claude").unwrap().about, "my claude");
         assert_eq!(presets.get("mine").unwrap().about, "my mine");
-        assert_eq!(presets.for_program("/usr/bin/claude").unwrap().about, "my claude");
+        assert_eq!(presets.for_command(&command("/usr/bin/claude")).unwrap().about, "my claude");
         assert_eq!(presets.list().len(), EMBEDDED.len() + 1);
     }
 
@@ -271,9 +290,21 @@ mod tests {
             ("shell", None),
             ("", None),
             ("/", None),
-            ("claude ", None),
+            ("-bash", Some("mysh")),
+            ("zsh -l -i", Some("shell")),
+            ("zsh --login +x", Some("shell")),
+            ("zsh build.sh", None),
+            ("zsh -lc make", None),
+            ("python3 -q -i", Some("python")),
+            ("python3 -m http.server", None),
+            ("claude --model opus", Some("claude")),
+            ("claude resume", Some("claude")),
         ] {
-            assert_eq!(presets.for_program(argv0).map(|preset| preset.name.as_str()), name, "{argv0}");
+            assert_eq!(
+                presets.for_command(&command(argv0)).map(|preset| preset.name.as_str()),
+                name,
+                "{argv0}"
+            );
         }
     }
 
@@ -307,7 +338,7 @@ mod tests {
             assert_eq!(listed.error, Some(error));
         }
         assert!(presets.get("codex").is_ok());
-        assert!(presets.for_program("claude").is_none());
+        assert!(presets.for_command(&command("claude")).is_none());
     }
 
     #[test]
@@ -318,7 +349,7 @@ mod tests {
         fs::write(place.project().join("do THIS.json"), "").unwrap();
         let presets = place.load();
         assert!(presets.get("claude").unwrap().mcp.is_some());
-        assert!(presets.for_program("theirs").is_none());
+        assert!(presets.for_command(&command("theirs")).is_none());
         let error = presets.get("theirs").unwrap_err().to_string();
         assert!(error.contains("not trusted") && error.contains("copy it to"), "{error}");
         assert!(error.contains(&place.user.path().display().to_string()), "{error}");

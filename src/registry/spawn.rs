@@ -129,7 +129,7 @@ impl Registry {
         let presets = self.presets(session);
         let preset = match (&wish.preset, &wish.command) {
             (Some(name), _) => Some(presets.get(name)?),
-            (None, Some(command)) => command.first().and_then(|program| presets.for_program(program)),
+            (None, Some(command)) => presets.for_command(command),
             (None, None) => {
                 let presets = presets.list().into_iter().map(|listed| listed.name).collect();
                 return Err(SpawnError::Nothing { presets });
