@@ -1,0 +1,96 @@
+//! The broker, if one runs, and the user's configuration.
+
+use std::collections::HashSet;
+
+use tokio::net::UnixStream;
+
+use super::finding::Finding;
+use crate::{
+    broker::read_config,
+    cli::{
+        client::Client,
+        ls,
+        out::word,
+    },
+    front::{self, NoBroker},
+    ipc::{
+        door::Door,
+        hello::{Hello, Role},
+    },
+};
+
+/// What there is of a broker.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// None runs.
+    Nobody,
+    /// One runs, and keeps these children, by id; we are told of all of them.
+    Running { keeps: HashSet<String> },
+    /// Whether there are more children than those we may see is not known.
+    Unsure,
+}
+
+pub(super) async fn look(door: &Door) -> (Seen, Vec<Finding>) {
+    let (seen, broker) = reach(door).await;
+    (seen, vec![broker, config()])
+}
+
+async fn reach(door: &Door) -> (Seen, Finding) {
+    if UnixStream::connect(door.socket()).await.is_err() {
+        return match door.lock() {
+            Ok(Some(_)) => (Seen::Nobody, Finding::ok("broker", "none runs; the first host or command starts it")),
+            Ok(None) => {
+                let todo = "try again in a moment; if it stays so, end the process that holds broker.lock (fuser broker.lock)";
+                (Seen::Unsure, Finding::fail("broker", "one has the lock and does not listen", todo))
+            }
+            Err(error) => (Seen::Unsure, Finding::fail("broker", error.to_string(), "make it writable")),
+        };
+    }
+    let (workspace, cwd) = front::whereabouts();
+    let fail = |error: String| {
+        (Seen::Unsure, Finding::fail("broker", error, "see the log; ending the broker leaves its children running"))
+    };
+    let connected = match front::join(&door.socket(), &Hello::new(Role::Person, workspace, cwd)).await {
+        Ok(connected) => connected,
+        Err(NoBroker::Refused(why)) => {
+            let todo = "run doctor outside of children, or with COMPERE_IDENTITY unset";
+            return (Seen::Unsure, Finding::fail("broker", format!("it refuses us: {why}"), todo));
+        }
+        Err(error) => return fail(error.to_string()),
+    };
+    let (version, pid) = (connected.welcome.version.clone(), connected.welcome.pid);
+    let client = match Client::over(connected).await {
+        Ok(client) => client,
+        Err(error) => return fail(error.to_string()),
+    };
+    let list = ls::whole_list(&client).await;
+    let you = client.you.clone();
+    client.close().await;
+    let list = match list {
+        Ok(list) => list,
+        Err(error) => return fail(error.to_string()),
+    };
+    let keeps: HashSet<String> = ls::children(&list).map(|child| word(child, "child").to_owned()).collect();
+    let live = ls::children(&list).filter(|child| !ls::ended(child)).count();
+    let found = format!("{version}, process {pid}, {live} children live; you are {you}");
+    let ours = env!("CARGO_PKG_VERSION");
+    let finding = if version == ours {
+        Finding::ok("broker", found)
+    } else {
+        let todo = format!("this is {ours}: `compere stop --all`, and the next broker is of the new version");
+        Finding::warn("broker", found, todo)
+    };
+    (if you == "person" { Seen::Running { keeps } } else { Seen::Unsure }, finding)
+}
+
+fn config() -> Finding {
+    match read_config() {
+        Ok(config) => {
+            let limits = serde_json::to_value(config.limits).unwrap_or_default();
+            let limits: Vec<String> =
+                limits.as_object().into_iter().flatten().map(|(name, most)| format!("{name} {most}")).collect();
+            Finding::ok("config", format!("limits: {}", limits.join(", ")))
+        }
+        Err(error) => Finding::fail("config", error, "correct it; the default limits hold meanwhile"),
+    }
+}
