@@ -2,8 +2,9 @@
 
 use rmcp::{
     ClientHandler, RoleClient, ServiceExt,
-    model::{CallToolRequestParams, CallToolResult, ClientInfo, Implementation, JsonObject},
+    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, JsonObject},
     service::{RunningService, ServiceError},
+    transport::TokioChildProcess,
 };
 use serde_json::Value;
 
@@ -35,12 +36,13 @@ pub(super) enum CallError {
     Lost(String),
 }
 
+/// What we call ourselves: the broker lets a host's calls last as long as that host bears.
 #[derive(Clone, Debug)]
-struct Handler;
+struct Handler(&'static str);
 
 impl ClientHandler for Handler {
-    fn get_info(&self) -> ClientInfo {
-        ClientInfo::new(Default::default(), Implementation::new("compere", env!("CARGO_PKG_VERSION")))
+    fn get_info(&self) -> ClientConfig {
+        ClientConfig::new(Default::default(), Implementation::new(self.0, env!("CARGO_PKG_VERSION")))
     }
 }
 
@@ -54,9 +56,22 @@ impl Client {
     /// Speaks MCP on a connection that has said hello.
     pub(super) async fn over(connected: Connected) -> Result<Self, CallError> {
         let you = connected.welcome.you.clone().unwrap_or_default();
-        let service = Handler.serve((connected.read, connected.write)).await;
+        let service = Handler("compere").serve((connected.read, connected.write)).await;
         let service = service.map_err(|error| CallError::Lost(error.to_string()))?;
         Ok(Client { service, you })
+    }
+
+    /// Speaks MCP with a server that was started, as a host does.
+    pub(super) async fn host(server: TokioChildProcess) -> Result<Self, CallError> {
+        let service = Handler("compere-demo").serve(server).await;
+        let service = service.map_err(|error| CallError::Lost(error.to_string()))?;
+        Ok(Client { service, you: String::new() })
+    }
+
+    /// The names of the tools there are.
+    pub(super) async fn tools(&self) -> Result<Vec<String>, CallError> {
+        let tools = self.service.list_all_tools().await.map_err(|error| CallError::Lost(error.to_string()))?;
+        Ok(tools.into_iter().map(|tool| tool.name.into_owned()).collect())
     }
 
     /// Calls a tool.

@@ -1,6 +1,6 @@
 //! The broker, if one runs, and the user's configuration.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, os::unix::fs::MetadataExt};
 
 use tokio::net::UnixStream;
 
@@ -24,8 +24,8 @@ use crate::{
 pub(super) enum Seen {
     /// None runs.
     Nobody,
-    /// One runs, and keeps these children, by id; we are told of all of them.
-    Running { keeps: HashSet<String> },
+    /// One runs as this process, and keeps these children, by id; we are told of all of them.
+    Running { pid: i32, keeps: HashSet<String> },
     /// Whether there are more children than those we may see is not known.
     Unsure,
 }
@@ -37,13 +37,13 @@ pub(super) async fn look(door: &Door) -> (Seen, Vec<Finding>) {
 
 async fn reach(door: &Door) -> (Seen, Finding) {
     if UnixStream::connect(door.socket()).await.is_err() {
-        return match door.lock() {
-            Ok(Some(_)) => (Seen::Nobody, Finding::ok("broker", "none runs; the first host or command starts it")),
-            Ok(None) => {
-                let todo = "try again in a moment; if it stays so, end the process that holds broker.lock (fuser broker.lock)";
-                (Seen::Unsure, Finding::fail("broker", "one has the lock and does not listen", todo))
+        return match lock_holder(door) {
+            None => (Seen::Nobody, Finding::ok("broker", "none runs; the first host or command starts it")),
+            Some(pid) => {
+                let todo = format!("try again in a moment; if it stays so, end it: kill {pid}");
+                let found = format!("process {pid} has its lock and does not listen");
+                (Seen::Unsure, Finding::fail("broker", found, todo))
             }
-            Err(error) => (Seen::Unsure, Finding::fail("broker", error.to_string(), "make it writable")),
         };
     }
     let (workspace, cwd) = front::whereabouts();
@@ -80,7 +80,19 @@ async fn reach(door: &Door) -> (Seen, Finding) {
         let todo = format!("this is {ours}: `compere stop --all`, and the next broker is of the new version");
         Finding::warn("broker", found, todo)
     };
-    (if you == "person" { Seen::Running { keeps } } else { Seen::Unsure }, finding)
+    (if you == "person" { Seen::Running { pid: pid as i32, keeps } } else { Seen::Unsure }, finding)
+}
+
+/// Who holds the lock. Not found by trying it: a broker that starts in that moment would find it taken.
+fn lock_holder(door: &Door) -> Option<i32> {
+    let inode = std::fs::metadata(door.dir().join("broker.lock")).ok()?.ino();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // proc_locks(5): `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`.
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, _, pid, file, ..] = words[..] else { return None };
+        (file.rsplit(':').next()? == inode.to_string()).then(|| pid.parse().ok())?
+    })
 }
 
 fn config() -> Finding {

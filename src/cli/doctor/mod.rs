@@ -4,7 +4,7 @@
 mod broker;
 mod finding;
 mod machine;
-mod orphans;
+pub(super) mod orphans;
 mod presets;
 mod runtime;
 

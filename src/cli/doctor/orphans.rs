@@ -14,6 +14,7 @@ use crate::{
         ring::Ring,
         wire::{Decoder, Event, Request, VERSION, Whom, encode_request},
     },
+    registry::host::lineage,
 };
 
 /// Killing a tree of processes takes milliseconds; a machine that swaps may need seconds.
@@ -21,9 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keepers that no broker looks after, ended if so asked.
 pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
-    let keeps = match seen {
-        Seen::Running { keeps } => Some(keeps),
-        Seen::Nobody => None,
+    let kept: Box<dyn Fn(&str) -> bool> = match seen {
+        // One that is being spawned is not listed yet, but started by the broker already.
+        Seen::Running { pid, keeps } => Box::new(|id| keeps.contains(id) || lineage(record(door, id).keeper).contains(pid)),
+        Seen::Nobody => Box::new(|_| false),
         Seen::Unsure => {
             let found = "not looked for: which children the broker keeps is not known here";
             return vec![Finding::warn("orphans", found, "run doctor outside of children, with a broker that answers")];
@@ -32,8 +34,8 @@ pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
     let ids = ids(door);
     let orphans: Vec<&String> = ids
         .iter()
-        .filter(|id| keeps.is_none_or(|keeps| !keeps.contains(*id)))
         .filter(|id| Ring::is_kept(&door.keepers().join(format!("{id}.ring"))))
+        .filter(|id| !kept(id))
         .collect();
     if orphans.is_empty() {
         return vec![Finding::ok("orphans", "none: every child has its broker")];
@@ -41,8 +43,7 @@ pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
     let each = |id: &&String| {
         let socket = door.keepers().join(format!("{id}.sock"));
         if !stop {
-            let child = Ring::open(&door.keepers().join(format!("{id}.ring"))).map_or(0, |ring| ring.child());
-            let found = format!("{id} (process {child}) runs without a broker");
+            let found = format!("{id} (process {}) runs without a broker", record(door, id).child);
             return Finding::warn("orphans", found, "`compere doctor --stop-orphans` ends it with all it started");
         }
         match end(&socket) {
@@ -53,9 +54,20 @@ pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
     orphans.iter().map(each).collect()
 }
 
+struct Pids {
+    keeper: i32,
+    child: i32,
+}
+
+/// Whose processes a child's are; zeros if its ring does not tell.
+fn record(door: &Door, id: &str) -> Pids {
+    Ring::open(&door.keepers().join(format!("{id}.ring")))
+        .map_or(Pids { keeper: 0, child: 0 }, |ring| Pids { keeper: ring.keeper(), child: ring.child() })
+}
+
 /// Files of children that are neither kept nor known.
 pub(super) fn stale(door: &Door, seen: &Seen) -> Option<Finding> {
-    let known = |id: &String| matches!(seen, Seen::Running { keeps } if keeps.contains(id));
+    let known = |id: &String| matches!(seen, Seen::Running { keeps, .. } if keeps.contains(id));
     let kept = |id: &String| Ring::is_kept(&door.keepers().join(format!("{id}.ring")));
     let stale: Vec<String> = ids(door).into_iter().filter(|id| !known(id) && !kept(id)).collect();
     (!stale.is_empty()).then(|| {
@@ -75,7 +87,7 @@ fn ids(door: &Door) -> Vec<String> {
 }
 
 /// Kills everything below a keeper, and waits until the keeper has ended too.
-fn end(socket: &Path) -> io::Result<()> {
+pub(in crate::cli) fn end(socket: &Path) -> io::Result<()> {
     let mut stream = launch::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let kill = rustix::process::Signal::KILL.as_raw();
