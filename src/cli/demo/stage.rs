@@ -9,12 +9,11 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    net::UnixStream,
-    process::Command,
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
+use tokio::{net::UnixStream, process::Command};
 
 use crate::{
     broker::LINGER,
@@ -80,7 +79,7 @@ impl Stage {
             let _ = tokio::time::timeout(Self::PATIENCE, stop.status()).await;
         }
         if let Some(broker) = broker {
-            end(broker).await;
+            end(broker);
         }
         for ring in files(&self.keepers()).into_iter().filter(|path| Ring::is_kept(path)) {
             // What it does not end is found below.
@@ -116,14 +115,14 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Asks a process to end and waits until it has.
-async fn end(pid: Pid) {
-    let Ok(process) = pidfd_open(pid, PidfdFlags::NONBLOCK) else { return };
-    let Ok(process) = AsyncFd::register_with_interest(process, Interest::READABLE) else { return };
+/// Asks a process to end and waits until it has. Blocks: there is nothing else left to do.
+fn end(pid: Pid) {
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let patience = Timespec { tv_sec: Stage::PATIENCE.as_secs() as i64, tv_nsec: 0 };
     for signal in [Signal::TERM, Signal::KILL] {
         // It may have ended by now; then the wait is short.
-        let _ = pidfd_send_signal(process.get_ref(), signal);
-        if tokio::time::timeout(Stage::PATIENCE, process.readable()).await.is_ok() {
+        let _ = pidfd_send_signal(&process, signal);
+        if poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)).is_ok_and(|ended| ended > 0) {
             return;
         }
     }
