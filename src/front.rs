@@ -172,7 +172,10 @@ async fn start_broker(door: &Door) -> Result<(), NoBroker> {
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            Err(NoBroker::Start(format!("another one holds the lock in {} and does not listen", door.dir().display())))
+            Err(NoBroker::Start(format!(
+                "another one holds the lock in {} and does not listen",
+                door.dir().display()
+            )))
         }
         "" => Err(NoBroker::Start(format!("see {}", door.log().display()))),
         error => Err(NoBroker::Start(error.to_owned())),

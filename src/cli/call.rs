@@ -32,7 +32,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     let text = text_or_stdin(args.json)?;
     let arguments = match serde_json::from_str(&text) {
         Ok(Value::Object(arguments)) => arguments,
-        Ok(_) => return Err(Fail::Usage("a tool's arguments are a JSON object, such as {\"child\": \"c1\"}".into())),
+        Ok(_) => {
+            return Err(Fail::Usage(
+                "a tool's arguments are a JSON object, such as {\"child\": \"c1\"}".into(),
+            ));
+        }
         Err(error) => return Err(Fail::Usage(format!("the arguments are not JSON: {error}"))),
     };
     let client = Client::connect().await?;

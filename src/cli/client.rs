@@ -70,7 +70,8 @@ impl Client {
 
     /// The names of the tools there are.
     pub(super) async fn tools(&self) -> Result<Vec<String>, CallError> {
-        let tools = self.service.list_all_tools().await.map_err(|error| CallError::Lost(error.to_string()))?;
+        let tools =
+            self.service.list_all_tools().await.map_err(|error| CallError::Lost(error.to_string()))?;
         Ok(tools.into_iter().map(|tool| tool.name.into_owned()).collect())
     }
 

@@ -21,7 +21,11 @@ impl FromStr for Span {
             "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
-            _ => return Err("give a span such as 500ms, 60s, 10m or 2h; without a unit it is milliseconds".into()),
+            _ => {
+                return Err(
+                    "give a span such as 500ms, 60s, 10m or 2h; without a unit it is milliseconds".into()
+                );
+            }
         };
         let wrong = || format!("{digits:?} is no whole number");
         let count: u64 = digits.parse().map_err(|_| wrong())?;
@@ -40,7 +44,9 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let both = text.split_once(['x', 'X']).and_then(|(rows, cols)| Some((rows.parse().ok()?, cols.parse().ok()?)));
+        let both = text
+            .split_once(['x', 'X'])
+            .and_then(|(rows, cols)| Some((rows.parse().ok()?, cols.parse().ok()?)));
         match both {
             Some((rows, cols)) if rows > 0 && cols > 0 => Ok(Size { rows, cols }),
             _ => Err("give ROWSxCOLS, such as 40x120".into()),
@@ -60,7 +66,9 @@ impl FromStr for Variable {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok(Variable { name: name.into(), value: value.into() }),
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Variable { name: name.into(), value: value.into() })
+            }
             _ => Err("give NAME=value".into()),
         }
     }
@@ -82,9 +90,14 @@ mod tests {
 
     #[test]
     fn a_span_has_a_unit_or_is_milliseconds() {
-        for (text, ms) in
-            [("0", Some(0)), ("250", Some(250)), ("500ms", Some(500)), ("60s", Some(60_000)), ("10m", Some(600_000)), ("2h", Some(7_200_000))]
-        {
+        for (text, ms) in [
+            ("0", Some(0)),
+            ("250", Some(250)),
+            ("500ms", Some(500)),
+            ("60s", Some(60_000)),
+            ("10m", Some(600_000)),
+            ("2h", Some(7_200_000)),
+        ] {
             assert_eq!(text.parse::<Span>().ok().map(|span| span.ms), ms, "{text}");
         }
         for text in ["", "s", "1.5s", "-1", "1d", "10 m", "99999999999999999h", "m5"] {

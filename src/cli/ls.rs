@@ -43,7 +43,9 @@ pub(super) async fn whole_list(client: &Client) -> Result<Value, Fail> {
         match &mut whole {
             None => whole = Some(page),
             Some(whole) => {
-                if let (Some(all), Some(more)) = (whole["children"].as_array_mut(), page["children"].as_array_mut()) {
+                if let (Some(all), Some(more)) =
+                    (whole["children"].as_array_mut(), page["children"].as_array_mut())
+                {
                     all.append(more);
                 }
             }
@@ -106,7 +108,9 @@ fn row(depth: usize, child: &Value) -> [String; 8] {
         Some(who) => format!("{} {}", out::plain(who), since("owner_since_s")),
         None => text("owner"),
     };
-    let count = |field: &str| child[field].as_u64().filter(|count| *count > 0).map(|count| format!("{count} {field}"));
+    let count = |field: &str| {
+        child[field].as_u64().filter(|count| *count > 0).map(|count| format!("{count} {field}"))
+    };
     let waiting: Vec<String> = ["held", "queued"].into_iter().filter_map(count).collect();
     [
         format!("{}{}", "  ".repeat(depth), word(child, "child")),
@@ -129,7 +133,12 @@ fn tree(list: &Value) -> Vec<(usize, &Value)> {
         all.iter().rev().filter(|child| !shown(&child["parent"])).map(|child| (0, *child)).collect();
     while let Some((depth, child)) = next.pop() {
         rows.push((depth, child));
-        next.extend(all.iter().rev().filter(|other| other["parent"] == child["child"]).map(|other| (depth + 1, *other)));
+        next.extend(
+            all.iter()
+                .rev()
+                .filter(|other| other["parent"] == child["child"])
+                .map(|other| (depth + 1, *other)),
+        );
     }
     rows
 }

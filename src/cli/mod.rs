@@ -55,18 +55,18 @@ pub fn main() -> ExitCode {
         Command::DemoScreen => demo::screen::run().map_err(Fail::from),
         Command::Completions(args) => completions::run(&args),
         Command::Presets(args) => presets::run(&args),
-        Command::Call(args) => alone(call::run(args)),
-        Command::Ls(args) => alone(ls::run(args)),
-        Command::Spawn(args) => alone(spawn::run(args)),
-        Command::Send(args) => alone(send::run(args)),
-        Command::Keys(args) => alone(keys::run(args)),
-        Command::Read(args) => alone(read::run(args)),
-        Command::Wait(args) => alone(wait::run(args)),
-        Command::Report(args) => alone(report::run(args)),
-        Command::Reports(args) => alone(reports::run(args)),
-        Command::Stop(args) => alone(stop::run(args)),
-        Command::Doctor(args) => alone(doctor::run(args)),
-        Command::Demo => alone(demo::run()),
+        Command::Call(args) => ask(call::run(args)),
+        Command::Ls(args) => ask(ls::run(args)),
+        Command::Spawn(args) => ask(spawn::run(args)),
+        Command::Send(args) => ask(send::run(args)),
+        Command::Keys(args) => ask(keys::run(args)),
+        Command::Read(args) => ask(read::run(args)),
+        Command::Wait(args) => ask(wait::run(args)),
+        Command::Report(args) => ask(report::run(args)),
+        Command::Reports(args) => ask(reports::run(args)),
+        Command::Stop(args) => ask(stop::run(args)),
+        Command::Doctor(args) => ask(doctor::run(args)),
+        Command::Demo => ask(demo::run()),
     };
     done.unwrap_or_else(|fail| fail::exit(&fail))
 }
@@ -76,14 +76,14 @@ fn serve() -> ExitCode {
     if std::io::stdin().is_terminal() {
         return fail::exit(&Fail::Usage(args::NOT_A_HOST.into()));
     }
-    alone_unless_blocked(crate::front::main()).unwrap_or_else(|fail| fail::exit(&fail))
+    on_one_thread(crate::front::main()).unwrap_or_else(|fail| fail::exit(&fail))
 }
 
-fn alone(done: impl Future<Output = Result<ExitCode, Fail>>) -> Result<ExitCode, Fail> {
-    alone_unless_blocked(done)?
+fn ask(answer: impl Future<Output = Result<ExitCode, Fail>>) -> Result<ExitCode, Fail> {
+    on_one_thread(answer)?
 }
 
-fn alone_unless_blocked<T>(future: impl Future<Output = T>) -> Result<T, Fail> {
+fn on_one_thread<T>(future: impl Future<Output = T>) -> Result<T, Fail> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(future);
     // A read of standard input cannot be interrupted, and must not hold us.

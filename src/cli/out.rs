@@ -23,7 +23,11 @@ pub(super) fn json(value: &Value) -> io::Result<()> {
 }
 
 /// Writes a tool's record: as JSON, or in the words made of it.
-pub(super) fn record(result: &CallToolResult, as_json: bool, words: impl Fn(&Value) -> String) -> io::Result<()> {
+pub(super) fn record(
+    result: &CallToolResult,
+    as_json: bool,
+    words: impl Fn(&Value) -> String,
+) -> io::Result<()> {
     let record = result.structured_content.as_ref().unwrap_or(&Value::Null);
     if as_json { json(record) } else { line(&plain(&words(record))) }
 }
@@ -112,7 +116,9 @@ mod tests {
 
     #[test]
     fn a_span_is_told_in_its_largest_unit() {
-        for (seconds, text) in [(0, "0s"), (59, "59s"), (60, "1m"), (3_599, "59m"), (7_200, "2h"), (172_800, "2d")] {
+        for (seconds, text) in
+            [(0, "0s"), (59, "59s"), (60, "1m"), (3_599, "59m"), (7_200, "2h"), (172_800, "2d")]
+        {
             assert_eq!(span(seconds), text);
         }
     }

@@ -8,9 +8,11 @@ use super::{fail::Fail, out};
 use crate::preset::{Listed, PresetDirs, Presets, Source};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Your own presets are *.json files in compere/presets below your configuration directory \
+#[command(
+    after_help = "Your own presets are *.json files in compere/presets below your configuration directory \
 (~/.config); one there
-replaces ours of the same name. Begin with: compere presets claude > ~/.config/compere/presets/mine.json")]
+replaces ours of the same name. Begin with: compere presets claude > ~/.config/compere/presets/mine.json"
+)]
 pub(super) struct Args {
     /// Print this preset.
     name: Option<String>,

@@ -12,12 +12,14 @@ use super::{
 };
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Prints the child's id first, for scripts: child=$(compere spawn shell | cut -d' ' -f1)
+#[command(
+    after_help = "Prints the child's id first, for scripts: child=$(compere spawn shell | cut -d' ' -f1)
 
 Examples:
   compere spawn claude --name review --message 'Review the last commit.'
   compere spawn --name server --cwd web -- npm run dev
-  compere spawn --preset claude -- claude --model opus")]
+  compere spawn --preset claude -- claude --model opus"
+)]
 pub(super) struct Args {
     /// A program compere knows (`compere presets` lists them).
     #[arg(conflicts_with = "preset")]
@@ -73,6 +75,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
 }
 
 fn words(child: &Value) -> String {
-    let (id, name, program, cwd) = (word(child, "child"), word(child, "name"), word(child, "program"), word(child, "cwd"));
+    let (id, name, program, cwd) =
+        (word(child, "child"), word(child, "name"), word(child, "program"), word(child, "cwd"));
     format!("{id} {name}: {program}, process {}, in {cwd}", child["pid"])
 }

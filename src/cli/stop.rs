@@ -41,9 +41,9 @@ async fn stop(client: &Client, args: &Args) -> Result<ExitCode, Fail> {
         out::line("there is nobody to stop")?;
     }
     // All at once: a child that needs its whole grace must not cost the next one's.
-    let stops = children.iter().map(|child| {
-        client.ask("stop", json!({"child": child, "grace_ms": args.grace.map(|span| span.ms)}))
-    });
+    let stops = children
+        .iter()
+        .map(|child| client.ask("stop", json!({"child": child, "grace_ms": args.grace.map(|span| span.ms)})));
     let mut ended = Vec::new();
     let mut refused = Vec::new();
     for answer in futures::future::join_all(stops).await {
@@ -72,7 +72,11 @@ async fn top(client: &Client) -> Result<Vec<String>, Fail> {
     let list = ls::whole_list(client).await?;
     let live: Vec<&Value> = ls::children(&list).filter(|child| !ls::ended(child)).collect();
     let stopped_by_its_parent = |child: &&&Value| live.iter().any(|other| other["child"] == child["parent"]);
-    Ok(live.iter().filter(|child| !stopped_by_its_parent(child)).map(|child| word(child, "child").into()).collect())
+    Ok(live
+        .iter()
+        .filter(|child| !stopped_by_its_parent(child))
+        .map(|child| word(child, "child").into())
+        .collect())
 }
 
 fn left(record: &Value) -> usize {
@@ -90,7 +94,8 @@ fn words(record: &Value) -> String {
         },
     };
     let mut words = format!("{} {}: {exit}", word(record, "child"), word(record, "name"));
-    let also: Vec<&str> = record["also"].as_array().into_iter().flatten().map(|ended| word(ended, "child")).collect();
+    let also: Vec<&str> =
+        record["also"].as_array().into_iter().flatten().map(|ended| word(ended, "child")).collect();
     if !also.is_empty() {
         words += &format!(", and {}", also.join(", "));
     }

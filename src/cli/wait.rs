@@ -50,7 +50,9 @@ pub(super) struct Args {
 impl Args {
     fn until(&self) -> Vec<Value> {
         let mut until = Vec::new();
-        for (children, is) in [(&self.idle, "idle"), (&self.needs_input, "needs_input"), (&self.exited, "exited")] {
+        for (children, is) in
+            [(&self.idle, "idle"), (&self.needs_input, "needs_input"), (&self.exited, "exited")]
+        {
             until.extend(children.iter().map(|child| json!({"child": child, "is": is})));
         }
         let pairs = self.matches.as_chunks::<2>().0.iter();
@@ -80,7 +82,8 @@ fn words(woke: &Value) -> String {
     match word(woke, "woke") {
         "timer" => format!("timer: nothing happened {after}"),
         "report" => {
-            let reports: Vec<String> = woke["reports"].as_array().into_iter().flatten().map(reports::words).collect();
+            let reports: Vec<String> =
+                woke["reports"].as_array().into_iter().flatten().map(reports::words).collect();
             format!("report {after}\n{}", reports.join("\n"))
         }
         "match" => format!("match: {who} {after}: {}", word(woke, "line")),

@@ -62,9 +62,15 @@ impl Host<'_> {
         let shell = self.spawn(json!({"command": ["sh"], "name": "shell", "env": {"PS1": "$ "}})).await?;
 
         self.teller.step("It types into it, waits until it is done, and reads the screen")?;
-        let receipt = self.call("send_message_to", json!({"to": "shell", "message": "echo the answer is $((6 * 7))"})).await?;
+        let receipt = self
+            .call("send_message_to", json!({"to": "shell", "message": "echo the answer is $((6 * 7))"}))
+            .await?;
         let receipt = record(&receipt);
-        self.teller.note(&format!("{}, what it writes is after offset {}", word(&receipt, "status"), receipt["offset"]))?;
+        self.teller.note(&format!(
+            "{}, what it writes is after offset {}",
+            word(&receipt, "status"),
+            receipt["offset"]
+        ))?;
         expect(word(&receipt, "status") == "typed", "the message is typed", &receipt.to_string())?;
         let woke = self.wait(json!([{"child": "shell", "is": "idle"}])).await?;
         self.teller.note(&format!("idle after {} ms ({})", woke["waited_ms"], word(&woke, "why")))?;
@@ -75,7 +81,8 @@ impl Host<'_> {
 
     async fn full_screen(&mut self) -> Result<String, Fail> {
         self.teller.step("It spawns a full-screen program, looks, presses a key, and looks again")?;
-        let child = self.spawn(json!({"command": [self.stage.exe(), "demo-screen"], "name": "screen"})).await?;
+        let child =
+            self.spawn(json!({"command": [self.stage.exe(), "demo-screen"], "name": "screen"})).await?;
         let drawn = json!([{"child": "screen", "matches": "keys pressed: 0"}]);
         let woke = self.wait(drawn).await?;
         expect(word(&woke, "woke") == "match", "it draws its box", &woke.to_string())?;
@@ -88,12 +95,16 @@ impl Host<'_> {
     }
 
     async fn report(&mut self) -> Result<String, Fail> {
-        self.teller.step("A child works on its own and reports; the report ends the wait of whoever spawned it")?;
+        self.teller
+            .step("A child works on its own and reports; the report ends the wait of whoever spawned it")?;
         let nested = self.spawn(json!({"command": ["sh"], "name": "worker", "env": {"PS1": "$ "}})).await?;
         let says = "12 of 12 checks pass";
         let exe = self.stage.exe().display().to_string().replace('\'', r"'\''");
         let message = format!("'{exe}' report done '{says}'");
-        self.teller.call("timer_wait", "{\"until\": [{\"report\": true}]}   (and meanwhile, in the worker: compere report done …)")?;
+        self.teller.call(
+            "timer_wait",
+            "{\"until\": [{\"report\": true}]}   (and meanwhile, in the worker: compere report done …)",
+        )?;
         let wait = json!({"timeout_ms": TIMEOUT_MS, "until": [{"report": true}]});
         let (woke, sent) = tokio::join!(
             self.client.ask("timer_wait", wait),
@@ -126,19 +137,25 @@ impl Host<'_> {
     }
 
     async fn flood(&mut self) -> Result<String, Fail> {
-        self.teller.step("A child writes more than is kept; what is lost is told, and the rest is read by offset")?;
+        self.teller
+            .step("A child writes more than is kept; what is lost is told, and the rest is read by offset")?;
         let lines = 250_000;
         let flood = self.spawn(json!({"command": ["seq", lines.to_string()], "name": "flood"})).await?;
         let woke = self.wait(json!([{"child": "flood", "is": "exited"}])).await?;
         expect(word(&woke, "woke") == "exited", "it ends", &woke.to_string())?;
-        let read = self.call("read_output", json!({"child": "flood", "mode": "stream", "since": 0, "max_bytes": 60})).await?;
+        let read = self
+            .call("read_output", json!({"child": "flood", "mode": "stream", "since": 0, "max_bytes": 60}))
+            .await?;
         let (dropped, next) = (figure(&read, "dropped"), figure(&read, "next"));
         self.teller.note(&text(&read))?;
         expect(dropped > 0, "bytes were dropped", &text(&read))?;
-        let read = self.call("read_output", json!({"child": "flood", "mode": "stream", "since": next, "max_bytes": 30})).await?;
+        let read = self
+            .call("read_output", json!({"child": "flood", "mode": "stream", "since": next, "max_bytes": 30}))
+            .await?;
         self.teller.note(&text(&read))?;
         expect(figure(&read, "from") == next, "reading goes on where it ended", &text(&read))?;
-        let read = self.call("read_output", json!({"child": "flood", "mode": "stream", "since": -24})).await?;
+        let read =
+            self.call("read_output", json!({"child": "flood", "mode": "stream", "since": -24})).await?;
         self.teller.note(&text(&read))?;
         expect(text(&read).contains(&lines.to_string()), "the end is there", &text(&read))?;
         Ok(flood)
@@ -161,7 +178,12 @@ impl Host<'_> {
         wish["rows"] = ROWS.into();
         wish["cols"] = COLS.into();
         let child = record(&self.client.ask("spawn", wish).await?);
-        self.teller.note(&format!("{} {}, process {}", word(&child, "child"), word(&child, "name"), child["pid"]))?;
+        self.teller.note(&format!(
+            "{} {}, process {}",
+            word(&child, "child"),
+            word(&child, "name"),
+            child["pid"]
+        ))?;
         Ok(word(&child, "child").to_owned())
     }
 

@@ -106,7 +106,8 @@ impl Stage {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environment.windows(ours.len()).any(|bytes| bytes == ours)
         };
-        let pids = files(Path::new("/proc")).into_iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+        let pids =
+            files(Path::new("/proc")).into_iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok());
         pids.filter(started_here).collect()
     }
 }

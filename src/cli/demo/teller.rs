@@ -53,8 +53,11 @@ impl Teller {
     /// The last words.
     pub(super) fn end(&self) -> io::Result<()> {
         let seconds = self.began.elapsed().as_secs_f64();
-        let text = self.paint("32", &format!("All {} steps did what they should, in {seconds:.1} s.", self.steps));
-        out::line(&format!("\n{text}\nNext: add it to your agent, for example: claude mcp add compere -- compere"))
+        let text =
+            self.paint("32", &format!("All {} steps did what they should, in {seconds:.1} s.", self.steps));
+        out::line(&format!(
+            "\n{text}\nNext: add it to your agent, for example: claude mcp add compere -- compere"
+        ))
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {

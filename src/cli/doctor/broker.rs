@@ -1,4 +1,4 @@
-//! The broker, if one runs, and the user's configuration.
+//! The broker, if one runs.
 
 use std::{collections::HashSet, os::unix::fs::MetadataExt};
 
@@ -6,12 +6,7 @@ use tokio::net::UnixStream;
 
 use super::finding::Finding;
 use crate::{
-    broker::read_config,
-    cli::{
-        client::Client,
-        ls,
-        out::word,
-    },
+    cli::{client::Client, ls, out::word},
     front::{self, NoBroker},
     ipc::{
         door::Door,
@@ -30,12 +25,7 @@ pub(super) enum Seen {
     Unsure,
 }
 
-pub(super) async fn look(door: &Door) -> (Seen, Vec<Finding>) {
-    let (seen, broker) = reach(door).await;
-    (seen, vec![broker, config()])
-}
-
-async fn reach(door: &Door) -> (Seen, Finding) {
+pub(super) async fn look(door: &Door) -> (Seen, Finding) {
     if UnixStream::connect(door.socket()).await.is_err() {
         return match lock_holder(door) {
             None => (Seen::Nobody, Finding::ok("broker", "none runs; the first host or command starts it")),
@@ -48,7 +38,10 @@ async fn reach(door: &Door) -> (Seen, Finding) {
     }
     let (workspace, cwd) = front::whereabouts();
     let fail = |error: String| {
-        (Seen::Unsure, Finding::fail("broker", error, "see the log; ending the broker leaves its children running"))
+        (
+            Seen::Unsure,
+            Finding::fail("broker", error, "see the log; ending the broker leaves its children running"),
+        )
     };
     let connected = match front::join(&door.socket(), &Hello::new(Role::Person, workspace, cwd)).await {
         Ok(connected) => connected,
@@ -93,16 +86,4 @@ fn lock_holder(door: &Door) -> Option<i32> {
         let [_, "FLOCK", _, _, pid, file, ..] = words[..] else { return None };
         (file.rsplit(':').next()? == inode.to_string()).then(|| pid.parse().ok())?
     })
-}
-
-fn config() -> Finding {
-    match read_config() {
-        Ok(config) => {
-            let limits = serde_json::to_value(config.limits).unwrap_or_default();
-            let limits: Vec<String> =
-                limits.as_object().into_iter().flatten().map(|(name, most)| format!("{name} {most}")).collect();
-            Finding::ok("config", format!("limits: {}", limits.join(", ")))
-        }
-        Err(error) => Finding::fail("config", error, "correct it; the default limits hold meanwhile"),
-    }
 }

@@ -13,7 +13,11 @@ pub(super) fn look() -> [Finding; 3] {
 
 fn terminals() -> Finding {
     if let Err(error) = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC) {
-        return Finding::fail("terminals", format!("no PTY can be opened: {error}"), "is /dev/pts mounted, and /dev/ptmx open to you?");
+        return Finding::fail(
+            "terminals",
+            format!("no PTY can be opened: {error}"),
+            "is /dev/pts mounted, and /dev/ptmx open to you?",
+        );
     }
     let number = |name: &str| -> Option<u64> {
         std::fs::read_to_string(format!("/proc/sys/kernel/pty/{name}")).ok()?.trim().parse().ok()
@@ -32,9 +36,11 @@ fn files() -> Finding {
     /// A broker with its limit of connections and some tens of children.
     const ENOUGH: u64 = 1024;
     match getrlimit(Resource::Nofile).current {
-        Some(limit) if limit < ENOUGH => {
-            Finding::warn("files", format!("{limit} may be open at once"), format!("ulimit -n {ENOUGH}, if you run many children"))
-        }
+        Some(limit) if limit < ENOUGH => Finding::warn(
+            "files",
+            format!("{limit} may be open at once"),
+            format!("ulimit -n {ENOUGH}, if you run many children"),
+        ),
         Some(limit) => Finding::ok("files", format!("{limit} may be open at once")),
         None => Finding::ok("files", "any number may be open at once"),
     }

@@ -2,6 +2,7 @@
 //! no agent: it only looks.
 
 mod broker;
+mod config;
 mod finding;
 mod machine;
 pub(super) mod orphans;
@@ -23,6 +24,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     let mut findings = vec![program()];
     findings.extend(runtime::look(args.stop_orphans).await);
+    findings.push(config::look());
     findings.extend(presets::look());
     findings.extend(machine::look());
     let colours = out::colours();
@@ -41,6 +43,8 @@ fn program() -> Finding {
             Finding::warn("program", format!("{version}, replaced on disk meanwhile"), "run it again")
         }
         Ok(exe) => Finding::ok("program", format!("compere {version}, {}", exe.display())),
-        Err(error) => Finding::fail("program", format!("{version}, at an unknown path: {error}"), "is /proc mounted?"),
+        Err(error) => {
+            Finding::fail("program", format!("{version}, at an unknown path: {error}"), "is /proc mounted?")
+        }
     }
 }

@@ -24,11 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
     let kept: Box<dyn Fn(&str) -> bool> = match seen {
         // One that is being spawned is not listed yet, but started by the broker already.
-        Seen::Running { pid, keeps } => Box::new(|id| keeps.contains(id) || lineage(record(door, id).keeper).contains(pid)),
+        Seen::Running { pid, keeps } => {
+            Box::new(|id| keeps.contains(id) || lineage(record(door, id).keeper).contains(pid))
+        }
         Seen::Nobody => Box::new(|_| false),
         Seen::Unsure => {
             let found = "not looked for: which children the broker keeps is not known here";
-            return vec![Finding::warn("orphans", found, "run doctor outside of children, with a broker that answers")];
+            return vec![Finding::warn(
+                "orphans",
+                found,
+                "run doctor outside of children, with a broker that answers",
+            )];
         }
     };
     let ids = ids(door);
@@ -44,11 +50,19 @@ pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
         let socket = door.keepers().join(format!("{id}.sock"));
         if !stop {
             let found = format!("{id} (process {}) runs without a broker", record(door, id).child);
-            return Finding::warn("orphans", found, "`compere doctor --stop-orphans` ends it with all it started");
+            return Finding::warn(
+                "orphans",
+                found,
+                "`compere doctor --stop-orphans` ends it with all it started",
+            );
         }
         match end(&socket) {
             Ok(()) => Finding::ok("orphans", format!("{id} was ended with all it started")),
-            Err(error) => Finding::fail("orphans", format!("{id}: {error}"), "kill its keeper (`compere keeper`) by hand"),
+            Err(error) => Finding::fail(
+                "orphans",
+                format!("{id}: {error}"),
+                "kill its keeper (`compere keeper`) by hand",
+            ),
         }
     };
     orphans.iter().map(each).collect()

@@ -42,9 +42,13 @@ fn agents(presets: &Presets) -> Finding {
         .collect();
     let missing: Vec<&str> = missing.iter().map(|(agent, _)| *agent).collect();
     match (there.is_empty(), missing.is_empty()) {
-        (true, _) => Finding::warn("agents", "none of them is on PATH", "install one, or spawn any other program"),
+        (true, _) => {
+            Finding::warn("agents", "none of them is on PATH", "install one, or spawn any other program")
+        }
         (false, true) => Finding::ok("agents", there.join(", ")),
-        (false, false) => Finding::ok("agents", format!("{}; not on PATH: {}", there.join(", "), missing.join(", "))),
+        (false, false) => {
+            Finding::ok("agents", format!("{}; not on PATH: {}", there.join(", "), missing.join(", ")))
+        }
     }
 }
 

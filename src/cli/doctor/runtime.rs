@@ -22,7 +22,7 @@ pub(super) async fn look(stop_orphans: bool) -> Vec<Finding> {
     };
     let mut findings = vec![directory(&door)];
     let (seen, found) = broker::look(&door).await;
-    findings.extend(found);
+    findings.push(found);
     findings.extend(orphans::look(&door, &seen, stop_orphans));
     if let Seen::Running { .. } | Seen::Nobody = seen {
         findings.extend(orphans::stale(&door, &seen));
@@ -37,7 +37,11 @@ fn directory(door: &Door) -> Finding {
     match std::fs::metadata(door.dir()) {
         Ok(there) => Finding::ok(
             "directory",
-            format!("{dir}, mode {:o}, owner {}, socket path of {socket} bytes", there.mode() & 0o777, there.uid()),
+            format!(
+                "{dir}, mode {:o}, owner {}, socket path of {socket} bytes",
+                there.mode() & 0o777,
+                there.uid()
+            ),
         ),
         Err(error) => Finding::fail("directory", format!("{dir}: {error}"), "make it readable"),
     }
@@ -60,12 +64,19 @@ fn log(door: &Door) -> Finding {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Finding::ok("log", format!("{} (not there yet)", path.display()));
         }
-        Err(error) => return Finding::warn("log", format!("{}: {error}", path.display()), "make it readable"),
+        Err(error) => {
+            return Finding::warn("log", format!("{}: {error}", path.display()), "make it readable");
+        }
     };
     let errors: Vec<&str> = tail.lines().filter(|line| line.contains(" ERROR ")).collect();
     if errors.is_empty() {
         return Finding::ok("log", format!("{}, no errors", path.display()));
     }
-    let shown: Vec<String> = errors[errors.len().saturating_sub(SHOWN)..].iter().map(|line| format!("\n        {line}")).collect();
-    Finding::warn("log", format!("{}, {} errors", path.display(), errors.len()), format!("the last:{}", shown.concat()))
+    let shown: Vec<String> =
+        errors[errors.len().saturating_sub(SHOWN)..].iter().map(|line| format!("\n        {line}")).collect();
+    Finding::warn(
+        "log",
+        format!("{}, {} errors", path.display(), errors.len()),
+        format!("the last:{}", shown.concat()),
+    )
 }
