@@ -121,7 +121,7 @@ fn a_shell_is_spawned_messaged_awaited_read_and_stopped() {
         company.ok(&["spawn", "shell", "--name", "build", "--size", "10x60", "--env", "WORD=forty"]);
     assert!(spawned.starts_with("c1 build: "), "{spawned}");
     assert!(
-        company.ok(&["send", "--wait", "5s", "build", "echo", "$WORD-$((1 + 1))"]).starts_with("typed: ")
+        company.ok(&["send", "build", "echo", "$WORD-$((1 + 1))", "--wait", "5s"]).starts_with("typed: ")
     );
     let woke = company.ok(&["wait", "--timeout", "20s", "--matches", "build", "^forty-2$"]);
     assert!(woke.starts_with("match: c1 build after ") && woke.trim_end().ends_with(": forty-2"), "{woke}");
@@ -192,6 +192,7 @@ fn exit_codes_tell_who_said_no() {
     company.fails(&["stop"], 2, "required");
     company.fails(&["dance"], 2, "unrecognized subcommand");
     company.fails(&["report", "perhaps", "x"], 2, "possible values");
+    company.fails(&["send", "c1", "-n"], 2, "unexpected argument");
     let whole = company.run(&["call", "read_output", r#"{"child": "nobody"}"#, "--json"]);
     assert_eq!(whole.status.code(), Some(1));
     assert_eq!(serde_json::from_str::<Value>(&whole.out).unwrap()["isError"], true);
@@ -298,6 +299,19 @@ fn a_child_whose_broker_was_killed_is_found_and_ended() {
     assert!(!alive(pid));
     let report = company.ok(&["doctor"]);
     assert!(report.contains("none: every child") && report.contains("files of c1"), "{report}");
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_said_so() {
+    let company = Company::new();
+    company.ok(&["ls"]);
+    let broker = company.broker().unwrap();
+    rustix::process::kill_process(broker, Signal::STOP).unwrap();
+    let report = company.run(&["doctor"]);
+    rustix::process::kill_process(broker, Signal::CONT).unwrap();
+    assert_eq!(report.status.code(), Some(1));
+    assert!(report.out.contains("FAIL  broker") && report.out.contains("does not answer"), "{}", report.out);
+    assert!(report.out.contains("warn  orphans    not looked for"), "{}", report.out);
 }
 
 #[test]

@@ -14,7 +14,8 @@ if there is none.";
 const AFTER: &str = "\
 Examples:
   compere demo                                    see it work, with no agent installed
-  claude mcp add compere -- compere               add it to a host (codex mcp add compere -- compere)
+  claude mcp add compere -- compere               add it to Claude Code
+  codex mcp add compere -- compere                add it to Codex
   compere spawn shell --name build                start a shell
   compere send build 'cargo test'                 type into it
   compere wait --idle build --timeout 10m         wait until it is done
@@ -57,7 +58,7 @@ pub(super) struct Cli {
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show what compere does, for real: ten seconds, needs no agent, leaves nothing.
+    /// Show what compere does, for real: takes seconds, needs no agent, leaves nothing.
     Demo,
     /// Check everything compere needs, and say what to do about what is wrong.
     Doctor(doctor::Args),

@@ -14,9 +14,9 @@ pub(super) struct Args {
     to: String,
     /// Enter, Escape, Tab, S-Tab, Space, Backspace, Delete, Up, Down, Left, Right, Home, End, PageUp, PageDown, F1 to
     /// F12, C-c (Ctrl), M-x (Alt), or a single character.
-    #[arg(required = true, allow_hyphen_values = true)]
+    #[arg(required = true)]
     keys: Vec<String>,
-    /// Print the receipt as JSON. Give it before the keys.
+    /// Print the receipt as JSON.
     #[arg(long)]
     json: bool,
 }

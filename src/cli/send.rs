@@ -16,13 +16,14 @@ use super::{
 pub(super) struct Args {
     /// The child's id or name.
     to: String,
-    /// The text; several words are one message. `-` reads it from standard input.
-    #[arg(required = true, allow_hyphen_values = true)]
+    /// The text; several words are one message, what begins with - goes after --. `-` alone reads it from standard
+    /// input.
+    #[arg(required = true)]
     message: Vec<String>,
-    /// How long to wait until it is typed (default 5s); then it stays queued. Give it before the message.
+    /// How long to wait until it is typed (default 5s); then it stays queued.
     #[arg(long, value_name = "SPAN")]
     wait: Option<Span>,
-    /// Print the receipt as JSON. Give it before the message.
+    /// Print the receipt as JSON.
     #[arg(long)]
     json: bool,
 }

@@ -22,7 +22,7 @@ Examples:
 )]
 pub(super) struct Args {
     /// A program compere knows (`compere presets` lists them).
-    #[arg(conflicts_with = "preset")]
+    #[arg(value_name = "PRESET", conflicts_with = "preset")]
     known: Option<String>,
     /// The same; with a command, that command runs under this preset's rules.
     #[arg(long)]

@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "CHILD")]
     exited: Vec<String>,
     /// Until a line of this child's output matches a regular expression.
-    #[arg(long, num_args = 2, value_names = ["CHILD", "REGEX"])]
+    #[arg(long, num_args = 2, allow_hyphen_values = true, value_names = ["CHILD", "REGEX"])]
     matches: Vec<String>,
     /// Until a report is there for you.
     #[arg(long)]

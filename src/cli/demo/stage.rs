@@ -81,11 +81,14 @@ impl Stage {
         if let Some(broker) = broker {
             end(broker);
         }
+        let mut left = Vec::new();
         for ring in files(&self.keepers()).into_iter().filter(|path| Ring::is_kept(path)) {
-            // What it does not end is found below.
+            let keeper = Ring::open(&ring).ok().and_then(|ring| Pid::from_raw(ring.keeper()));
+            // Where it cannot be asked, it is ending already, or will not.
             let _ = orphans::end(&ring.with_extension("sock"));
+            left.extend(keeper.filter(|keeper| !ended(*keeper)).map(|keeper| format!("keeper {keeper:?}")));
         }
-        let mut left: Vec<String> = self.processes().iter().map(|pid| format!("process {pid}")).collect();
+        left.extend(self.processes().iter().map(|pid| format!("process {pid}")));
         if let Err(error) = std::fs::remove_dir_all(&self.dir) {
             left.push(format!("{}: {error}", self.dir.display()));
         }
@@ -116,15 +119,21 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Asks a process to end and waits until it has. Blocks: there is nothing else left to do.
+/// Asks a process to end and waits until it has.
 fn end(pid: Pid) {
-    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    let patience = Timespec { tv_sec: Stage::PATIENCE.as_secs() as i64, tv_nsec: 0 };
     for signal in [Signal::TERM, Signal::KILL] {
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
         // It may have ended by now; then the wait is short.
         let _ = pidfd_send_signal(&process, signal);
-        if poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)).is_ok_and(|ended| ended > 0) {
+        if ended(pid) {
             return;
         }
     }
+}
+
+/// Whether a process has ended, or does soon. Blocks: there is nothing else left to do.
+fn ended(pid: Pid) -> bool {
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return true };
+    let patience = Timespec { tv_sec: Stage::PATIENCE.as_secs() as i64, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)).is_ok_and(|ended| ended > 0)
 }

@@ -1,6 +1,6 @@
 //! The broker, if one runs.
 
-use std::{collections::HashSet, os::unix::fs::MetadataExt};
+use std::{collections::HashSet, os::unix::fs::MetadataExt, time::Duration};
 
 use tokio::net::UnixStream;
 
@@ -13,6 +13,9 @@ use crate::{
         hello::{Hello, Role},
     },
 };
+
+/// A broker answers within milliseconds; a machine that swaps may need seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What there is of a broker.
 #[derive(Debug)]
@@ -36,6 +39,17 @@ pub(super) async fn look(door: &Door) -> (Seen, Finding) {
             }
         };
     }
+    let answered = tokio::time::timeout(PATIENCE, ask(door)).await;
+    answered.unwrap_or_else(|_| {
+        let found = format!("it took the connection and does not answer within {} s", PATIENCE.as_secs());
+        (
+            Seen::Unsure,
+            Finding::fail("broker", found, "see the log; ending the broker leaves its children running"),
+        )
+    })
+}
+
+async fn ask(door: &Door) -> (Seen, Finding) {
     let (workspace, cwd) = front::whereabouts();
     let fail = |error: String| {
         (

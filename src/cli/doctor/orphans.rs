@@ -61,7 +61,7 @@ pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
             Err(error) => Finding::fail(
                 "orphans",
                 format!("{id}: {error}"),
-                "kill its keeper (`compere keeper`) by hand",
+                format!("end its keeper: kill -9 {}", record(door, id).keeper),
             ),
         }
     };
