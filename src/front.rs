@@ -103,10 +103,7 @@ pub async fn connect(hello: Hello) -> Result<Connected, NoBroker> {
     if hello.identity.is_some()
         && let Some(socket) = std::env::var_os(SOCKET)
     {
-        let socket = PathBuf::from(socket);
-        let io_error = |error| NoBroker::Io { socket: socket.clone(), error };
-        let stream = UnixStream::connect(&socket).await.map_err(io_error)?;
-        return greet(stream, &hello).await.map_err(io_error)?.unwrap_or_else(|| Err(closed(&socket)));
+        return join(Path::new(&socket), &hello).await;
     }
     let door = Door::open()?;
     let socket = door.socket();
@@ -122,6 +119,13 @@ pub async fn connect(hello: Hello) -> Result<Connected, NoBroker> {
         }
     }
     Err(closed(&socket))
+}
+
+/// Connects to the broker that listens there, and starts none.
+pub async fn join(socket: &Path, hello: &Hello) -> Result<Connected, NoBroker> {
+    let io_error = |error| NoBroker::Io { socket: socket.to_owned(), error };
+    let stream = UnixStream::connect(socket).await.map_err(io_error)?;
+    greet(stream, hello).await.map_err(io_error)?.unwrap_or_else(|| Err(closed(socket)))
 }
 
 fn closed(socket: &Path) -> NoBroker {

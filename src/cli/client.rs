@@ -3,74 +3,115 @@
 use rmcp::{
     ClientHandler, RoleClient, ServiceExt,
     model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, JsonObject},
-    service::RunningService,
+    service::{RunningService, ServiceError},
+    transport::TokioChildProcess,
 };
 use serde_json::Value;
 
+use super::fail::Fail;
 use crate::{
-    front::{self, NoBroker},
+    front::{self, Connected, NoBroker},
     ipc::hello::{Hello, Role},
 };
 
 /// A connection to the broker.
 #[derive(Debug)]
-pub struct Client {
+pub(super) struct Client {
     service: RunningService<RoleClient, Handler>,
     /// Who we are to the broker.
-    pub you: String,
+    pub(super) you: String,
 }
 
 /// Why a tool was not called.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
+pub(super) enum CallError {
     /// See [`NoBroker`].
     #[error(transparent)]
     Broker(#[from] NoBroker),
-    /// MCP did not come about, or broke.
+    /// The broker took the call and refused it.
     #[error("{0}")]
-    Protocol(String),
+    Refused(String),
+    /// MCP did not come about, or broke.
+    #[error("the connection to the broker was lost: {0}")]
+    Lost(String),
 }
 
+/// What we call ourselves: the broker lets a host's calls last as long as that host bears.
 #[derive(Clone, Debug)]
-struct Handler;
+struct Handler(&'static str);
 
 impl ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
-        ClientConfig::new(Default::default(), Implementation::new("compere", env!("CARGO_PKG_VERSION")))
+        ClientConfig::new(Default::default(), Implementation::new(self.0, env!("CARGO_PKG_VERSION")))
     }
 }
 
 impl Client {
     /// Connects, starting a broker if there is none. Inside a child: as that child; else as the person.
-    pub async fn connect() -> Result<Self, CallError> {
+    pub(super) async fn connect() -> Result<Self, CallError> {
         let (workspace, cwd) = front::whereabouts();
-        let connected = front::connect(Hello::new(Role::Person, workspace, cwd)).await?;
+        Self::over(front::connect(Hello::new(Role::Person, workspace, cwd)).await?).await
+    }
+
+    /// Speaks MCP on a connection that has said hello.
+    pub(super) async fn over(connected: Connected) -> Result<Self, CallError> {
         let you = connected.welcome.you.clone().unwrap_or_default();
-        let service = Handler.serve((connected.read, connected.write)).await;
-        let service = service.map_err(|error| CallError::Protocol(error.to_string()))?;
+        let service = Handler("compere").serve((connected.read, connected.write)).await;
+        let service = service.map_err(|error| CallError::Lost(error.to_string()))?;
         Ok(Client { service, you })
     }
 
+    /// Speaks MCP with a server that was started, as a host does.
+    pub(super) async fn host(server: TokioChildProcess) -> Result<Self, CallError> {
+        let service = Handler("compere-demo").serve(server).await;
+        let service = service.map_err(|error| CallError::Lost(error.to_string()))?;
+        Ok(Client { service, you: String::new() })
+    }
+
+    /// The names of the tools there are.
+    pub(super) async fn tools(&self) -> Result<Vec<String>, CallError> {
+        let tools =
+            self.service.list_all_tools().await.map_err(|error| CallError::Lost(error.to_string()))?;
+        Ok(tools.into_iter().map(|tool| tool.name.into_owned()).collect())
+    }
+
     /// Calls a tool.
-    pub async fn call(&self, tool: &str, arguments: JsonObject) -> Result<CallToolResult, CallError> {
+    pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<CallToolResult, CallError> {
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        self.service.call_tool(request).await.map_err(|error| CallError::Protocol(error.to_string()))
+        self.service.call_tool(request).await.map_err(|error| match error {
+            ServiceError::McpError(error) => CallError::Refused(error.message.into_owned()),
+            other => CallError::Lost(other.to_string()),
+        })
+    }
+
+    /// Calls a tool; an answer that is an error is a failure in its own words.
+    pub(super) async fn ask(&self, tool: &str, arguments: Value) -> Result<CallToolResult, Fail> {
+        let arguments = match arguments {
+            // What was not given is not there; no tool takes a null.
+            Value::Object(given) => given.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+            other => return Err(Fail::Usage(format!("a tool's arguments are a JSON object, not {other}"))),
+        };
+        let result = self.call(tool, arguments).await?;
+        if result.is_error == Some(true) { Err(Fail::Said(text(&result))) } else { Ok(result) }
     }
 
     /// Ends the connection in order.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         // It is over either way.
         let _ = self.service.cancel().await;
     }
 }
 
 /// An answer's text.
-pub fn text(result: &CallToolResult) -> String {
+pub(super) fn text(result: &CallToolResult) -> String {
     let texts = result.content.iter().filter_map(|block| block.as_text().map(|text| text.text.as_str()));
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// An answer's record, if it has one.
-pub fn structured(result: &CallToolResult) -> Value {
-    result.structured_content.clone().unwrap_or(Value::Null)
+/// One call on a connection of its own; an answer that is an error is a failure in its own words.
+pub(super) async fn once(tool: &str, arguments: Value) -> Result<CallToolResult, Fail> {
+    let client = Client::connect().await?;
+    let answer = client.ask(tool, arguments).await;
+    client.close().await;
+    answer
 }

@@ -1,43 +1,92 @@
-//! The command line.
-pub mod client;
-use std::io::Write;
-use std::process::ExitCode;
-/// x
+//! The command line: what is asked for, one call of a tool, and words for whoever asked. Decides nothing itself.
+
+mod args;
+mod client;
+mod fail;
+mod given;
+mod out;
+
+mod call;
+mod keys;
+mod ls;
+mod presets;
+mod read;
+mod report;
+mod reports;
+mod send;
+mod spawn;
+mod stop;
+mod wait;
+
+mod completions;
+mod demo;
+mod doctor;
+
+use std::{future::Future, io::IsTerminal, process::ExitCode};
+
+use clap::Parser;
+
+use self::{
+    args::{Cli, Command},
+    fail::Fail,
+};
+
+/// Runs the command line.
 pub fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let one = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("rt");
-    match words[..] {
-        ["keeper"] => crate::keeper::main(),
-        ["broker", "--detach"] => crate::broker::detach().expect("x"),
-        ["broker"] => tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("rt")
-            .block_on(crate::broker::main()),
-        ["call", tool, json] => one().block_on(async {
-            let c = match client::Client::connect().await {
-                Ok(c) => c,
-                Err(e) => {
-                    eprintln!("{e}");
-                    return ExitCode::FAILURE;
-                }
-            };
-            match c.call(tool, serde_json::from_str(json).expect("json")).await {
-                Ok(r) => {
-                    let _ = writeln!(std::io::stdout(), "{}", client::text(&r));
-                }
-                Err(e) => eprintln!("{e}"),
-            }
-            c.close().await;
-            ExitCode::SUCCESS
-        }),
-        _ => {
-            let rt = one();
-            let code = rt.block_on(crate::front::main());
-            rt.shutdown_background();
-            code
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader of the help that has gone has seen enough.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Fail::USAGE));
         }
+    };
+    let Some(command) = cli.command else { return serve() };
+    let done = match command {
+        // Before there is any thread: a keeper is one process of one thread.
+        Command::Keeper => return crate::keeper::main(),
+        Command::Broker { detach: true } => crate::broker::detach().map_err(Fail::from),
+        Command::Broker { detach: false } => {
+            return match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+                Ok(runtime) => runtime.block_on(crate::broker::main()),
+                Err(error) => fail::exit(&error.into()),
+            };
+        }
+        Command::DemoScreen => demo::screen::run().map_err(Fail::from),
+        Command::Completions(args) => completions::run(&args),
+        Command::Presets(args) => presets::run(&args),
+        Command::Call(args) => ask(call::run(args)),
+        Command::Ls(args) => ask(ls::run(args)),
+        Command::Spawn(args) => ask(spawn::run(args)),
+        Command::Send(args) => ask(send::run(args)),
+        Command::Keys(args) => ask(keys::run(args)),
+        Command::Read(args) => ask(read::run(args)),
+        Command::Wait(args) => ask(wait::run(args)),
+        Command::Report(args) => ask(report::run(args)),
+        Command::Reports(args) => ask(reports::run(args)),
+        Command::Stop(args) => ask(stop::run(args)),
+        Command::Doctor(args) => ask(doctor::run(args)),
+        Command::Demo => ask(demo::run()),
+    };
+    done.unwrap_or_else(|fail| fail::exit(&fail))
+}
+
+/// What a host starts; a person who does gets told what it is instead of a silence.
+fn serve() -> ExitCode {
+    if std::io::stdin().is_terminal() {
+        return fail::exit(&Fail::Usage(args::NOT_A_HOST.into()));
     }
+    on_one_thread(crate::front::main()).unwrap_or_else(|fail| fail::exit(&fail))
+}
+
+fn ask(answer: impl Future<Output = Result<ExitCode, Fail>>) -> Result<ExitCode, Fail> {
+    on_one_thread(answer)?
+}
+
+fn on_one_thread<T>(future: impl Future<Output = T>) -> Result<T, Fail> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(future);
+    // A read of standard input cannot be interrupted, and must not hold us.
+    runtime.shutdown_background();
+    Ok(done)
 }
