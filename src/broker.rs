@@ -31,7 +31,7 @@ use crate::{
         eof::EofHook,
         hello::{self, Hello, Refused, Welcome},
     },
-    keeper::ring::Ring,
+    keeper::Ring,
     registry::{Place, Registry, limits::Limits},
     tools::Server,
 };
@@ -180,7 +180,9 @@ fn sweep(place: &Place) {
         let Some(stem) = name.to_str().and_then(|name| name.split_once('.')).map(|(stem, _)| stem) else {
             continue;
         };
-        if Ring::is_kept(&place.keepers.join(format!("{stem}.ring"))) {
+        let ring = place.keepers.join(format!("{stem}.ring"));
+        // What cannot be looked at is left alone.
+        if Ring::is_kept(&ring).unwrap_or_else(|_| ring.exists()) {
             tracing::warn!(child = stem, "runs without a broker; `compere doctor` can end it");
             continue;
         }

@@ -48,7 +48,7 @@ use self::{
 };
 use crate::{
     id::{ChildId, Exit, Offset, Size},
-    keeper::{self, launch::Launched},
+    keeper::{Launched, Record, Ring},
 };
 
 pub use self::{find::Found, stop::Left};
@@ -327,8 +327,6 @@ pub enum NotTyped {
 }
 
 /// What is left of a child whose keeper has ended.
-fn record(ring: &std::path::Path) -> Option<keeper::ring::Record> {
-    keeper::ring::Ring::open(ring)
-        .map_err(|error| tracing::warn!(%error, ring = %ring.display(), "ring"))
-        .ok()
+fn record(ring: &std::path::Path) -> Option<Record> {
+    Ring::open(ring).map_err(|error| tracing::warn!(%error, ring = %ring.display(), "ring")).ok()
 }

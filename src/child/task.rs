@@ -31,7 +31,10 @@ use super::{
 };
 use crate::{
     id::{ChildId, Offset},
-    keeper::wire::{self, Decoder, Request, Whom},
+    keeper::{
+        Ring,
+        wire::{Decoder, Request, Whom},
+    },
 };
 
 /// What an answer of the keeper is for.
@@ -188,7 +191,7 @@ impl Task {
                 let behind = (finder.searched() < self.end).then_some(finder.searched());
                 self.finders.insert(id, finder);
                 if let Some(from) = behind {
-                    self.read(from, wire::MAX_READ, Pending::Read { finder: Some(id), reply: None });
+                    self.read(from, Ring::HELD, Pending::Read { finder: Some(id), reply: None });
                 }
                 let _ = reply.send(finding);
             }
@@ -242,7 +245,7 @@ impl Task {
                     self.reducer.typed(now);
                 }
                 let id = self.next();
-                self.send(Request::Input { id, bytes: bytes.into() });
+                self.send(Request::Input { id, bytes: &bytes });
             }
             Some(Do::Finish(id, outcome)) => {
                 if let Some(done) = self.waiting.remove(&id) {

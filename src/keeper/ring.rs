@@ -1,377 +1,331 @@
-//! The newest mebibyte of a child's output, by absolute offset, in a mapped file that outlives its keeper. The file
-//! also records how the child ended: it is all that has to be left of it.
-
-#![allow(unsafe_code, reason = "the file is mapped, so that a killed keeper loses nothing it has read")]
+//! The last mebibyte a child wrote, in a mapped file, by absolute offset. Knows nothing of PTYs, sockets or
+//! readers; what is left when the keeper is gone is read by [`Record`](super::Record).
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
-    path::Path,
-    ptr::NonNull,
-    sync::atomic::{AtomicU64, Ordering},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
 };
 
-use rustix::{
-    fs::FlockOperation,
-    mm::{MapFlags, ProtFlags},
-};
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 
+use super::map::{HEADER, Map};
 use crate::id::{Exit, Offset, Size};
 
-/// What a child may have written and nobody read before the oldest of it is lost.
-pub const CAPACITY: usize = 1 << 20;
-
-/// The first page. Fields are only ever added, where zeros are.
-#[repr(C)]
-struct Head {
-    magic: [u8; 8],
-    version: u32,
-    capacity: u32,
-    /// Written last of all, after the bytes it counts.
-    end: AtomicU64,
-    keeper: i32,
-    child: i32,
-    rows: u16,
-    cols: u16,
-    eof: u32,
-    /// 0 while the child runs, 1 for a code, 2 for a signal; `value` is written before it.
-    exit: AtomicU64,
-    value: i64,
+/// Why a ring could not be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// The file could not be made, opened, locked, mapped or read.
+    #[error("use the ring {path:?}: {source}")]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// It does not begin as a ring does.
+    #[error("read {path:?}: not a ring")]
+    NotARing {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// A layout that came after this program.
+    #[error("read {path:?}: ring version {version}, this program knows {VERSION}")]
+    Version {
+        /// Which one.
+        path: PathBuf,
+        /// What it says it is.
+        version: u32,
+    },
+    /// The file is shorter than its header says.
+    #[error("read {path:?}: {length} bytes long where {expected} should be")]
+    Truncated {
+        /// Which one.
+        path: PathBuf,
+        /// Bytes there are.
+        length: u64,
+        /// Bytes there should be.
+        expected: u64,
+    },
+    /// A header field that no keeper writes.
+    #[error("read {path:?}: {field} cannot be {value}")]
+    Corrupt {
+        /// Which one.
+        path: PathBuf,
+        /// The field's name.
+        field: &'static str,
+        /// What it holds.
+        value: u64,
+    },
 }
 
-const MAGIC: [u8; 8] = *b"compere\n";
-const VERSION: u32 = 1;
-const PAGE: usize = 4096;
-const LENGTH: usize = PAGE + CAPACITY;
-
-/// The keeper's side: the only writer.
+/// The writer's side: one per keeper, which holds an exclusive lock on the file as long as it lives.
 #[derive(Debug)]
 pub struct Ring {
-    map: NonNull<u8>,
-    /// Locked for as long as the keeper lives.
-    _file: File,
+    file: File,
+    map: Map,
+    /// Bytes of the data area that the disk has promised us.
+    secured: usize,
 }
 
 impl Ring {
-    /// Makes the file, which must not exist, and locks it.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-            .open(path)?;
-        file.set_len(LENGTH as u64)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        // SAFETY: a fresh shared mapping of a file of this length, at an address the kernel chooses.
-        let map = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                LENGTH,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                &file,
-                0,
-            )?
-        };
-        let map = NonNull::new(map.cast::<u8>()).ok_or_else(|| io::Error::other("mapped at zero"))?;
-        let mut ring = Ring { map, _file: file };
-        let head = ring.head_mut();
-        head.version = VERSION;
-        head.capacity = CAPACITY as u32;
-        head.keeper = std::process::id() as i32;
-        head.magic = MAGIC;
-        Ok(ring)
+    /// How much of a child's output is held, in bytes.
+    pub const HELD: usize = 1 << 20;
+    /// The most that is ever free at once: the kernel gives at most 4,095 bytes of a PTY in one read.
+    pub const MOST_FREE: usize = 4096;
+
+    /// A new file, for our user only. It is an error if anything is already there, even a dangling symlink.
+    pub fn create(path: &Path) -> Result<Ring, RingError> {
+        Ring::new(path).map_err(|errno| RingError::Io { path: path.to_owned(), source: errno })
     }
 
-    /// Whether a keeper still holds the file.
-    pub fn is_kept(path: &Path) -> bool {
-        File::open(path).is_ok_and(|file| {
-            rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared)
-                == Err(rustix::io::Errno::WOULDBLOCK)
-        })
+    /// Where the next bytes go: read straight into it, then [`commit`](Ring::commit). Never empty, at most a
+    /// page.
+    ///
+    /// An error means that the disk is full: come back later.
+    pub fn free(&mut self) -> io::Result<&mut [u8]> {
+        let at = slot(self.end());
+        let len = Ring::MOST_FREE.min(CAPACITY - at);
+        self.secure(at + len)?;
+        Ok(self.map.bytes_mut(at..at + len))
+    }
+
+    /// The first `n` bytes of [`free`](Ring::free) are now the newest output.
+    ///
+    /// # Panics
+    /// If `n` is more than was free.
+    pub fn commit(&mut self, n: usize) {
+        let end = self.end();
+        assert!(n <= Ring::MOST_FREE.min(CAPACITY - slot(end)), "more bytes than were free");
+        // Release: whoever sees this end, in the file of a keeper that was killed as well, sees the bytes
+        // before it.
+        self.map.header().end.store(end.0 + n as u64, Ordering::Release);
     }
 
     /// The oldest byte held.
     pub fn start(&self) -> Offset {
-        Offset(self.end().0.saturating_sub(CAPACITY as u64))
+        Offset(self.end().0.saturating_sub(Ring::HELD as u64))
     }
 
-    /// The byte after the newest.
+    /// One past the newest byte: how much the child has written so far.
     pub fn end(&self) -> Offset {
-        Offset(self.head().end.load(Ordering::Relaxed))
+        Offset(self.map.header().end.load(Ordering::Relaxed))
     }
 
-    /// Where the next bytes go: up to the wrap, so that the kernel can write them there itself.
-    pub fn room(&mut self) -> &mut [u8] {
-        let at = self.end().0 as usize % CAPACITY;
-        &mut self.bytes_mut()[at..]
-    }
-
-    /// The first `count` bytes of [`Ring::room`] are output now.
-    pub fn commit(&mut self, count: usize) {
-        let end = self.end() + count;
-        // Whoever reads the file after a kill in between sees the old end, and bytes before it unharmed but for the
-        // oldest, which this end would have given up.
-        self.head().end.store(end.0, Ordering::Release);
-    }
-
-    /// Up to `max` bytes from `from` on, or from the oldest held: where they begin, and the two pieces they lie in.
-    pub fn read(&self, from: Offset, max: usize) -> (Offset, &[u8], &[u8]) {
+    /// Up to `max` bytes from `from` or, where those are gone or not there yet, from the nearest that is
+    /// held. In two pieces where the ring wraps.
+    pub fn slice(&self, from: Offset, max: usize) -> (Offset, &[u8], &[u8]) {
         let from = from.clamp(self.start(), self.end());
-        let count = ((self.end() - from) as usize).min(max);
-        let at = from.0 as usize % CAPACITY;
-        let first = count.min(CAPACITY - at);
-        let bytes = self.bytes();
-        (from, &bytes[at..at + first], &bytes[..count - first])
+        let len = max.min((self.end() - from) as usize);
+        let at = slot(from);
+        let first = len.min(CAPACITY - at);
+        (from, self.map.bytes(at..at + first), self.map.bytes(0..len - first))
     }
 
-    /// Records whose output this is.
-    pub fn set_child(&mut self, pid: i32, size: Size) {
-        let head = self.head_mut();
-        head.child = pid;
-        (head.rows, head.cols) = (size.rows, size.cols);
+    /// Who is kept.
+    pub fn record_child(&self, pid: i32) {
+        self.map.header().child_pid.store(pid, Ordering::Release);
     }
 
-    /// Records how the child ended.
-    pub fn set_exit(&mut self, exit: Exit) {
-        let (how, value) = match exit {
-            Exit::Code(code) => (1, code),
-            Exit::Signal(signal) => (2, signal),
+    /// How it ended.
+    pub fn record_exit(&self, exit: Exit) {
+        let (state, value) = match exit {
+            Exit::Code(code) => (EXIT_CODE, code),
+            Exit::Signal(signal) => (EXIT_SIGNAL, signal),
         };
-        self.head_mut().value = value.into();
-        self.head().exit.store(how, Ordering::Release);
+        self.map.header().exit_value.store(value, Ordering::Relaxed);
+        self.map.header().exit_state.store(state, Ordering::Release);
     }
 
-    /// Records that there will be no more output.
-    pub fn set_eof(&mut self) {
-        self.head_mut().eof = 1;
+    /// Nothing will come after what is here.
+    pub fn record_eof(&self) {
+        self.map.header().eof.store(1, Ordering::Release);
     }
 
-    /// Opens a ring for reading, whether its keeper lives or not.
-    pub fn open(path: &Path) -> Result<Record, RecordError> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        if length < LENGTH as u64 {
-            return Err(RecordError::Length(length));
+    /// The terminal's size, for whoever renders the rest.
+    pub fn record_size(&self, size: Size) {
+        self.map.header().rows.store(size.rows, Ordering::Relaxed);
+        self.map.header().cols.store(size.cols, Ordering::Relaxed);
+    }
+
+    fn new(path: &Path) -> io::Result<Ring> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+        Ring::map(file).inspect_err(|_| {
+            // The error that matters is on its way already.
+            let _ = std::fs::remove_file(path);
+        })
+    }
+
+    fn map(file: File) -> io::Result<Ring> {
+        // Blocking, since whoever asks `is_kept` holds a shared lock for a moment.
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+        rustix::fs::ftruncate(&file, (HEADER + CAPACITY) as u64)?;
+        // Written, not only mapped: on a full disk this is an error, where touching the page would be SIGBUS.
+        file.write_all_at(&first_page(), 0)?;
+        let map = Map::new(&file, CAPACITY)?;
+        map.header().keeper_pid.store(rustix::process::getpid().as_raw_nonzero().get(), Ordering::Relaxed);
+        Ok(Ring { file, map, secured: 0 })
+    }
+
+    /// Asks the disk for what is about to be written for the first time. Only what was touched costs
+    /// anything, and a full disk makes the child wait instead of ending the keeper by SIGBUS.
+    fn secure(&mut self, upto: usize) -> io::Result<()> {
+        while self.secured < upto {
+            let len = SECURE_STEP.min(CAPACITY - self.secured);
+            let offset = (HEADER + self.secured) as u64;
+            match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len as u64) {
+                // A file system without fallocate gives no promises; then there is nothing to wait for.
+                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.secured += len,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
         }
-        let mut head = [0; std::mem::size_of::<Head>()];
-        file.read_exact_at(&mut head, 0)?;
-        let number = |at: usize, len: usize| {
-            let mut bytes = [0; 8];
-            bytes[..len].copy_from_slice(&head[at..at + len]);
-            u64::from_le_bytes(bytes)
-        };
-        let field = |at: usize| number(at, 4) as u32;
-        if head[..8] != MAGIC {
-            return Err(RecordError::NotARing);
-        }
-        let (version, capacity) = (field(8), field(12));
-        if version != VERSION || capacity as usize != CAPACITY {
-            return Err(RecordError::Version { version, capacity });
-        }
-        let value = number(std::mem::offset_of!(Head, value), 8) as i32;
-        let exit = match number(std::mem::offset_of!(Head, exit), 8) {
-            1 => Some(Exit::Code(value)),
-            2 => Some(Exit::Signal(value)),
-            _ => None,
-        };
-        let child = field(std::mem::offset_of!(Head, child)) as i32;
-        let keeper = field(std::mem::offset_of!(Head, keeper)) as i32;
-        let end = Offset(number(std::mem::offset_of!(Head, end), 8));
-        Ok(Record { file, end, exit, child, keeper })
-    }
-
-    fn head(&self) -> &Head {
-        // SAFETY: the mapping is at least a page, aligned to one, and any bytes are a valid Head.
-        unsafe { self.map.cast::<Head>().as_ref() }
-    }
-
-    fn head_mut(&mut self) -> &mut Head {
-        // SAFETY: as above, and `&mut self` makes this the only reference in this process; others only read the file.
-        unsafe { self.map.cast::<Head>().as_mut() }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: the mapping has CAPACITY bytes after its first page.
-        unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(PAGE), CAPACITY) }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and `&mut self` makes this the only reference.
-        unsafe { std::slice::from_raw_parts_mut(self.map.as_ptr().add(PAGE), CAPACITY) }
+        Ok(())
     }
 }
 
-impl Drop for Ring {
-    fn drop(&mut self) {
-        // SAFETY: mapped by us with this length, and no reference outlives `self`.
-        // Unmapping a mapping of ours cannot fail.
-        let _ = unsafe { rustix::mm::munmap(self.map.as_ptr().cast(), LENGTH) };
-    }
+/// The file's first bytes: "compere" and a byte that no text has, in this machine's byte order.
+pub(super) const MAGIC: u64 = u64::from_ne_bytes(*b"compere\xff");
+/// Raised only when a reader of the old layout would be wrong; new fields go behind the old ones.
+pub(super) const VERSION: u32 = 1;
+pub(super) const EXIT_CODE: u32 = 1;
+pub(super) const EXIT_SIGNAL: u32 = 2;
+
+/// There is room beyond what is held, so that a keeper killed between reading and committing has overwritten nothing
+/// that its header still promises.
+const CAPACITY: usize = Ring::HELD + Ring::MOST_FREE;
+/// Finer costs calls, coarser costs memory per quiet child.
+const SECURE_STEP: usize = 32 * 1024;
+
+fn slot(offset: Offset) -> usize {
+    (offset.0 % CAPACITY as u64) as usize
 }
 
-/// A ring as a reader of its file sees it: as it was when it was opened.
-#[derive(Debug)]
-pub struct Record {
-    file: File,
-    end: Offset,
-    exit: Option<Exit>,
-    child: i32,
-    keeper: i32,
-}
-
-/// A file that cannot be read as a ring.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The file system's answer.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// Too short.
-    #[error("a ring of {0} bytes")]
-    Length(u64),
-    /// Something else.
-    #[error("not a ring")]
-    NotARing,
-    /// Of another version of compere.
-    #[error("a ring of version {version} and {capacity} bytes")]
-    Version {
-        /// Its version.
-        version: u32,
-        /// Its capacity.
-        capacity: u32,
-    },
-}
-
-impl Record {
-    /// The byte after the newest.
-    pub fn end(&self) -> Offset {
-        self.end
-    }
-
-    /// How the child ended, if it had.
-    pub fn exit(&self) -> Option<Exit> {
-        self.exit
-    }
-
-    /// The child's process.
-    pub fn child(&self) -> i32 {
-        self.child
-    }
-
-    /// The keeper's process.
-    pub fn keeper(&self) -> i32 {
-        self.keeper
-    }
-
-    /// Up to `max` bytes from `from` on, or from the oldest held, and where they begin. What cannot be read is left out.
-    pub fn read(&self, from: Offset, max: usize) -> (Offset, Vec<u8>) {
-        let start = Offset(self.end.0.saturating_sub(CAPACITY as u64));
-        let from = from.clamp(start, self.end);
-        let mut bytes = vec![0; ((self.end - from) as usize).min(max)];
-        let at = from.0 as usize % CAPACITY;
-        let first = bytes.len().min(CAPACITY - at);
-        let (head, tail) = bytes.split_at_mut(first);
-        let read = self
-            .file
-            .read_exact_at(head, (PAGE + at) as u64)
-            .and_then(|()| self.file.read_exact_at(tail, PAGE as u64));
-        if read.is_err() {
-            bytes.clear();
-        }
-        (from, bytes)
-    }
+fn first_page() -> [u8; HEADER] {
+    let mut page = [0; HEADER];
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        page[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    put(&MAGIC.to_ne_bytes());
+    put(&VERSION.to_ne_bytes());
+    put(&(HEADER as u32).to_ne_bytes());
+    put(&(CAPACITY as u64).to_ne_bytes());
+    put(&(Ring::HELD as u64).to_ne_bytes());
+    page
 }
 
 #[cfg(test)]
 mod tests {
-    use rand::{RngExt, SeedableRng};
+    use std::{collections::VecDeque, os::unix::fs::PermissionsExt};
+
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
 
     use super::*;
 
-    struct Made {
-        dir: tempfile::TempDir,
-        ring: Ring,
+    fn ring() -> (tempfile::TempDir, Ring) {
+        let dir = tempfile::tempdir().unwrap();
+        let ring = Ring::create(&dir.path().join("ring")).unwrap();
+        (dir, ring)
     }
 
-    impl Made {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let ring = Ring::create(&dir.path().join("r")).unwrap();
-            Made { dir, ring }
+    fn write(ring: &mut Ring, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let free = ring.free().unwrap();
+            let n = free.len().min(bytes.len());
+            free[..n].copy_from_slice(&bytes[..n]);
+            ring.commit(n);
+            bytes = &bytes[n..];
         }
+    }
 
-        fn path(&self) -> std::path::PathBuf {
-            self.dir.path().join("r")
-        }
+    fn read(ring: &Ring, from: u64, max: usize) -> (u64, Vec<u8>) {
+        let (from, first, second) = ring.slice(Offset(from), max);
+        (from.0, [first, second].concat())
+    }
 
-        fn append(&mut self, mut bytes: &[u8]) {
-            while !bytes.is_empty() {
-                let room = self.ring.room();
-                let count = room.len().min(bytes.len());
-                room[..count].copy_from_slice(&bytes[..count]);
-                self.ring.commit(count);
-                bytes = &bytes[count..];
-            }
+    #[test]
+    fn what_is_asked_for_is_moved_to_what_is_held() {
+        const HELD: u64 = Ring::HELD as u64;
+        let (_dir, mut ring) = ring();
+        for (write_first, from, max, expected_from, expected_len) in [
+            (0, 0, 10, 0, 0),
+            (0, 7, 10, 0, 0),
+            (10, 0, 100, 0, 10),
+            (0, 4, 3, 4, 3),
+            (0, 10, 3, 10, 0),
+            (0, u64::MAX, 3, 10, 0),
+            (Ring::HELD - 10, 0, usize::MAX, 0, Ring::HELD),
+            (1, 0, 1, 1, 1),
+            (CAPACITY, HELD, usize::MAX, HELD + 1 + Ring::MOST_FREE as u64, Ring::HELD),
+        ] {
+            write(&mut ring, &vec![b'x'; write_first]);
+            let (got, bytes) = read(&ring, from, max);
+            assert_eq!((got, bytes.len()), (expected_from, expected_len), "{from} {max}");
         }
     }
 
     #[test]
-    fn whatever_is_appended_the_last_mebibyte_is_read_back_by_offset() {
-        let mut made = Made::new();
-        let mut all = Vec::new();
-        let mut rng = rand::rngs::StdRng::seed_from_u64(7);
-        while all.len() < 3 * CAPACITY {
-            let piece: Vec<u8> = (0..rng.random_range(1..200_000)).map(|_| rng.random()).collect();
-            made.append(&piece);
-            all.extend(piece);
-            assert_eq!(made.ring.end().0 as usize, all.len());
-            assert_eq!(made.ring.start().0 as usize, all.len().saturating_sub(CAPACITY));
-            let (asked, max) = (rng.random_range(0..all.len() + 10), rng.random_range(0..CAPACITY));
-            let (from, first, second) = made.ring.read(Offset(asked as u64), max);
-            let expected = asked.clamp(all.len().saturating_sub(CAPACITY), all.len());
-            assert_eq!(from.0 as usize, expected);
-            let to = all.len().min(expected + max);
-            assert!([first, second].concat() == all[expected..to]);
-            let record = Ring::open(&made.path()).unwrap();
-            assert!(record.read(Offset(asked as u64), max) == (from, [first, second].concat()));
+    fn a_slice_across_the_wrap_is_whole() {
+        let (_dir, mut ring) = ring();
+        let all: Vec<u8> = (0..CAPACITY + 5000).map(|i| (i % 251) as u8).collect();
+        write(&mut ring, &all);
+        let from = CAPACITY - 100;
+        let (_, first, second) = ring.slice(Offset(from as u64), 300);
+        assert_eq!((first.len(), second.len()), (100, 200));
+        assert_eq!([first, second].concat(), all[from..from + 300]);
+    }
+
+    #[test]
+    fn it_holds_what_a_simple_queue_would() {
+        let (_dir, mut ring) = ring();
+        let mut rng = StdRng::seed_from_u64(7);
+        let (mut model, mut end) = (VecDeque::new(), 0u64);
+        for _ in 0..2000 {
+            let bytes: Vec<u8> = (0..rng.random_range(0..6000)).map(|_| rng.random()).collect();
+            write(&mut ring, &bytes);
+            end += bytes.len() as u64;
+            model.extend(bytes);
+            model.drain(..model.len().saturating_sub(Ring::HELD));
+            let start = end - model.len() as u64;
+            assert_eq!((ring.start().0, ring.end().0), (start, end));
+
+            let (from, max) = (rng.random_range(0..end + 10), rng.random_range(0..20_000));
+            let (got, read) = read(&ring, from, max);
+            assert_eq!(got, from.clamp(start, end));
+            assert!(read.iter().eq(model.iter().skip((got - start) as usize).take(max)), "{from} {max}");
         }
     }
 
     #[test]
-    fn the_record_outlives_the_keeper() {
-        let mut made = Made::new();
-        made.append(b"last words");
-        made.ring.set_child(42, Size::DEFAULT);
-        assert!(Ring::is_kept(&made.path()));
-        assert_eq!(Ring::open(&made.path()).unwrap().exit(), None);
-        made.ring.set_exit(Exit::Signal(9));
-        let Made { dir, ring } = made;
+    fn what_is_being_written_harms_nothing_that_is_held() {
+        let (_dir, mut ring) = ring();
+        let all: Vec<u8> = (0..3 * CAPACITY + 17).map(|i| (i % 251) as u8).collect();
+        write(&mut ring, &all);
+        ring.free().unwrap().fill(255);
+        let (from, bytes) = read(&ring, 0, usize::MAX);
+        assert_eq!(bytes, all[from as usize..]);
+    }
+
+    #[test]
+    fn the_file_is_new_ours_alone_and_sparse() {
+        use std::os::unix::fs::MetadataExt;
+        let (dir, ring) = ring();
+        let path = dir.path().join("ring");
+        let meta = path.metadata().unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+        assert!(meta.blocks() * 512 <= 64 * 1024, "{} blocks", meta.blocks());
+        assert!(matches!(Ring::create(&path), Err(RingError::Io { .. })));
         drop(ring);
-        let path = dir.path().join("r");
-        assert!(!Ring::is_kept(&path));
-        let record = Ring::open(&path).unwrap();
-        assert_eq!((record.exit(), record.child(), record.end()), (Some(Exit::Signal(9)), 42, Offset(10)));
-        assert_eq!(record.read(Offset(5), 100), (Offset(5), b"words".to_vec()));
-    }
+        assert!(path.exists());
 
-    #[test]
-    fn what_is_not_a_ring_is_named() {
-        let made = Made::new();
-        let path = made.path();
-        assert!(Ring::create(&path).is_err(), "never over another file");
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
-        file.write_all_at(&9u32.to_le_bytes(), 8).unwrap();
-        assert_eq!(Ring::open(&path).unwrap_err().to_string(), "a ring of version 9 and 1048576 bytes");
-        file.write_all_at(b"x", 0).unwrap();
-        assert_eq!(Ring::open(&path).unwrap_err().to_string(), "not a ring");
-        file.set_len(10).unwrap();
-        assert_eq!(Ring::open(&path).unwrap_err().to_string(), "a ring of 10 bytes");
-        assert!(Ring::open(&made.dir.path().join("none")).is_err());
-        let link = made.dir.path().join("link");
-        std::os::unix::fs::symlink(made.dir.path().join("elsewhere"), &link).unwrap();
-        assert!(Ring::create(&link).is_err(), "never through a link");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link).unwrap();
+        assert!(matches!(Ring::create(&link), Err(RingError::Io { .. })));
+        assert!(!dir.path().join("elsewhere").exists());
     }
 }

@@ -1,8 +1,8 @@
-//! The keeper's loop: one poll over the terminal, the listening socket, the peers, and the ends of processes.
+//! A keeper's loop: waits for whatever comes first, and gives everyone a turn. Sleeps when nothing happens.
+//! Knows what each request means; how it is done is known where it is done.
 
 use std::{
-    collections::VecDeque,
-    io::{self, ErrorKind},
+    fs, io,
     os::{
         fd::AsFd,
         unix::net::{UnixListener, UnixStream},
@@ -10,328 +10,229 @@ use std::{
     path::PathBuf,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, Signal, kill_process_group},
-    termios::{LocalModes, tcgetattr, tcgetpgrp},
-};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{
-    peer::{Ending, Peer},
-    pty::Pty,
+    connection::{Connection, Outbox},
+    input::Asked,
     ring::Ring,
+    signals::ChildEnded,
+    terminal::{GONE, Terminal},
     tree,
-    wire::{self, Event, Request, Whom},
+    wire::{Event, Request},
 };
-use crate::id::Size;
 
 /// Everything a keeper has.
 pub(super) struct Keeper {
-    socket: PathBuf,
-    listener: UnixListener,
-    /// Readable when a process below us has ended.
-    ended: UnixStream,
-    pty: Pty,
-    size: Size,
-    ring: Ring,
-    peers: Vec<Peer>,
-    last_peer: u64,
-    input: VecDeque<Input>,
-    input_bytes: usize,
-    ending: Ending,
-    /// Nobody holds the terminal at the moment. That is final only once the child has ended.
-    hung_up: bool,
-    alone: bool,
-}
-
-/// Bytes that wait for the terminal to take them.
-struct Input {
-    peer: u64,
-    id: u64,
-    bytes: Vec<u8>,
-    written: usize,
-}
-
-/// A descriptor that becomes readable at every SIGCHLD.
-pub(super) fn child_ended() -> io::Result<UnixStream> {
-    let (read, write) = UnixStream::pair()?;
-    read.set_nonblocking(true)?;
-    signal_hook::low_level::pipe::register(signal_hook::consts::SIGCHLD, write)?;
-    Ok(read)
+    pub(super) terminal: Terminal,
+    pub(super) listener: UnixListener,
+    pub(super) socket: PathBuf,
+    pub(super) child_ended: ChildEnded,
+    pub(super) connections: Vec<Connection>,
+    /// How many there were, which gives each its number.
+    pub(super) accepted: u64,
+    /// There was no room for a connection that waits, and nobody will tell when there is.
+    pub(super) cramped: bool,
 }
 
 impl Keeper {
-    /// One broker, another that takes over, and some for people who look.
-    const MAX_PEERS: usize = 8;
-    /// Read from the terminal at a stretch, before anyone else is served.
-    const STRETCH: usize = 256 * 1024;
-    /// A follower further behind than this holds the child up, rather than losing output.
-    const LAG: u64 = 512 * 1024;
-    /// Input that waits for a program that does not read: one large message and its Enter.
-    const MAX_INPUT: usize = (1 << 20) + (64 << 10);
-
-    pub(super) fn new(
-        socket: PathBuf,
-        ring: Ring,
-        pty: Pty,
-        size: Size,
-        listener: UnixListener,
-        ended: UnixStream,
-    ) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        Ok(Keeper {
-            socket,
-            listener,
-            ended,
-            pty,
-            size,
-            ring,
-            peers: Vec::new(),
-            last_peer: 0,
-            input: VecDeque::new(),
-            input_bytes: 0,
-            ending: Ending::default(),
-            hung_up: false,
-            alone: false,
-        })
-    }
-
-    /// Until the child and all it started have ended, and everyone who listens has heard everything.
+    /// Returns when the child and all its descendants are gone and everyone who listens knows.
     pub(super) fn run(mut self) {
-        // It may have ended before we first poll.
-        self.reap();
-        while !self.over() {
-            self.turn();
+        while !self.is_finished() {
+            let ready = self.wait();
+            if ready.child_ended {
+                self.child_ended.clear();
+                let unread = self.terminal.reap((Ring::HELD as u64).saturating_sub(self.lag()));
+                self.tell(&unread, |id| Event::Refused { id, reason: GONE.to_owned() });
+            }
+            if ready.terminal.intersects(PollFlags::OUT) {
+                let written = self.terminal.write();
+                self.tell(&written, |id| Event::Written { id });
+            }
+            if (ready.terminal.intersects(!PollFlags::OUT) || self.terminal.needs_trying())
+                && !self.is_held_back()
+            {
+                self.terminal.read(READ_PER_TURN);
+            }
+            for (connection, ready) in self.connections.iter_mut().zip(ready.connections) {
+                turn(connection, ready, &mut self.terminal);
+            }
+            self.connections.retain(|connection| !connection.is_over());
+            if ready.listener || self.cramped {
+                self.accept();
+            }
         }
-        // First the door, so that nobody new comes; the ring stays.
-        let _ = std::fs::remove_file(&self.socket);
+        // Whoever knocks now finds the ring, whose header says it all.
+        let _ = fs::remove_file(&self.socket);
     }
 
-    fn over(&self) -> bool {
-        self.ending.eof && self.alone && !self.peers.iter().any(|peer| peer.owes(&self.ring, self.ending))
-    }
-
-    fn turn(&mut self) {
-        let reads = !self.hung_up && !self.peers.iter().any(|peer| peer.behind(&self.ring) > Self::LAG);
-        let mut wanted = if reads { PollFlags::IN } else { PollFlags::empty() };
-        if !self.input.is_empty() && !self.hung_up {
-            wanted |= PollFlags::OUT;
-        }
-        let mut fds = Vec::with_capacity(3 + self.peers.len());
-        fds.push(PollFd::new(&self.ended, PollFlags::IN));
-        fds.push(PollFd::new(&self.listener, PollFlags::IN));
-        for peer in &self.peers {
-            let owes = peer.owes(&self.ring, self.ending);
-            let out = if owes { PollFlags::OUT } else { PollFlags::empty() };
-            fds.push(PollFd::from_borrowed_fd(peer.stream.as_fd(), PollFlags::IN | out));
+    /// Sleeps until something is to be done.
+    fn wait(&self) -> Ready {
+        let listen = if self.cramped { PollFlags::empty() } else { PollFlags::IN };
+        let mut fds =
+            vec![PollFd::new(&self.child_ended.0, PollFlags::IN), PollFd::new(&self.listener, listen)];
+        fds.extend(self.connections.iter().map(Connection::poll));
+        // The terminal last, and only if something is wanted of it: poll tells of a hang-up whether one asks
+        // or not.
+        let mut wanted = PollFlags::empty();
+        if !self.terminal.eof {
+            wanted.set(PollFlags::IN, !self.terminal.starved && !self.is_held_back());
+            wanted.set(PollFlags::OUT, self.terminal.has_input());
         }
         if !wanted.is_empty() {
-            fds.push(PollFd::new(self.pty.fd(), wanted));
+            fds.push(PollFd::from_borrowed_fd(self.terminal.fd().as_fd(), wanted));
         }
-        // A terminal that was let go can be opened again by name; the kernel has no event for that.
-        let again = Timespec { tv_sec: 1, tv_nsec: 0 };
-        let timeout = (self.hung_up && !self.ending.eof).then_some(&again);
-        // The rest of the turn does no harm where nothing happened.
-        let _ = poll(&mut fds, timeout);
-        let happened: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
-        drop(fds);
-
-        let peers = self.peers.len();
-        if !happened[0].is_empty() {
-            self.reap();
+        let seconds = |tv_sec| Some(Timespec { tv_sec, tv_nsec: 0 });
+        let timeout = if self.terminal.starved || self.cramped {
+            seconds(RETRY)
+        } else if self.terminal.needs_trying() && !self.is_held_back() {
+            seconds(0)
+        } else {
+            None
+        };
+        // A signal that interrupts has written to its pipe, which the next turn sees.
+        if rustix::event::poll(&mut fds, timeout.as_ref()).is_err() {
+            return Ready::default();
         }
-        if reads || self.hung_up {
-            self.read();
-        }
-        self.write();
-        let heard: Vec<u64> =
-            (0..peers).filter(|at| !happened[2 + at].is_empty()).map(|at| self.peers[at].id).collect();
-        for id in heard {
-            self.hear(id);
-        }
-        if !happened[1].is_empty() {
-            self.accept();
-        }
-        self.end_output();
-        self.send();
-    }
-
-    fn reap(&mut self) {
-        while matches!(io::Read::read(&mut self.ended, &mut [0; 64]), Ok(1..)) {}
-        let reaped = tree::reap(self.pty.child);
-        self.alone = reaped.alone;
-        if let Some(exit) = reaped.exit {
-            // What it wrote before it ended is there to be read by now.
-            self.read();
-            self.ending.exit = Some((exit, self.ring.end()));
-            self.ring.set_exit(exit);
-            self.refuse_input();
+        let mut revents = fds.iter().map(PollFd::revents);
+        Ready {
+            child_ended: revents.next().is_some_and(|revents| !revents.is_empty()),
+            listener: revents.next().is_some_and(|revents| !revents.is_empty()),
+            connections: revents.by_ref().take(self.connections.len()).collect(),
+            terminal: revents.next().unwrap_or(PollFlags::empty()),
         }
     }
 
-    /// Takes in what the terminal has, up to a stretch.
-    fn read(&mut self) {
-        let mut read = 0;
-        while read < Self::STRETCH {
-            match rustix::io::read(self.pty.fd(), self.ring.room()) {
-                Ok(count @ 1..) => {
-                    self.ring.commit(count);
-                    read += count;
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return self.hung_up = false,
-                // Linux says EIO once nobody holds the other side.
-                Ok(_) | Err(_) => return self.hung_up = true,
-            }
-        }
+    /// While someone follows who is far behind, the child waits, as it would at a slow terminal. Else the
+    /// ring forgets.
+    fn is_held_back(&self) -> bool {
+        self.lag() > MOST_LAG
     }
 
-    /// The end of output is known once the child has ended and nobody holds its terminal, or nobody is left who could.
-    fn end_output(&mut self) {
-        if self.ending.eof || self.ending.exit.is_none() {
-            return;
-        }
-        if self.alone && !self.hung_up {
-            // Someone not of ours holds the terminal: what is there now is all there will be of this child's.
-            self.read();
-        }
-        if self.hung_up || self.alone {
-            self.ending.eof = true;
-            self.ring.set_eof();
-        }
+    /// How far behind the slowest follower is.
+    fn lag(&self) -> u64 {
+        let ring = &self.terminal.ring;
+        self.connections.iter().filter_map(|connection| connection.outbox.lag(ring)).max().unwrap_or(0)
     }
 
-    /// Gives the terminal what it takes of the input.
-    fn write(&mut self) {
-        while let Some(input) = self.input.front_mut() {
-            match rustix::io::write(self.pty.fd(), &input.bytes[input.written..]) {
-                Ok(count) => input.written += count,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(_) => return,
-            }
-            if input.written == input.bytes.len()
-                && let Some(input) = self.input.pop_front()
-            {
-                self.input_bytes -= input.bytes.len();
-                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.id == input.peer) {
-                    peer.tell(&Event::Written { id: input.id });
-                }
-            }
-        }
+    fn is_finished(&self) -> bool {
+        let ends = self.terminal.ends();
+        self.terminal.is_over()
+            && self
+                .connections
+                .iter()
+                .all(|connection| connection.outbox.is_settled(&self.terminal.ring, ends))
     }
 
-    fn refuse_input(&mut self) {
-        self.input_bytes = 0;
-        for input in std::mem::take(&mut self.input) {
-            if let Some(peer) = self.peers.iter_mut().find(|peer| peer.id == input.peer) {
-                peer.tell(&Event::Refused { id: input.id, reason: "the program has ended".into() });
+    /// Answers whoever asked, if still there.
+    fn tell(&mut self, asked: &[Asked], event: impl Fn(u64) -> Event<'static>) {
+        for asked in asked {
+            if let Some(connection) = self.connections.iter_mut().find(|it| it.id == asked.connection) {
+                connection.outbox.put(&event(asked.id));
             }
         }
     }
 
     fn accept(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
-            let ours = rustix::net::sockopt::socket_peercred(&stream)
-                .is_ok_and(|peer| peer.uid == rustix::process::getuid());
-            if ours && self.peers.len() < Self::MAX_PEERS {
-                self.last_peer += 1;
-                self.peers.extend(Peer::new(self.last_peer, stream));
-            }
-        }
-    }
-
-    /// Does what a peer asks. One that has gone, or talks nonsense, is let go.
-    fn hear(&mut self, id: u64) {
-        let Some(at) = self.peers.iter().position(|peer| peer.id == id) else { return };
-        let peer = &mut self.peers[at];
-        let open = match peer.decoder.read_from(&mut peer.stream) {
-            Ok(open) => open,
-            Err(error) => error.kind() == ErrorKind::WouldBlock,
-        };
-        let mut decoder = std::mem::take(&mut peer.decoder);
-        let sound = loop {
-            match decoder.next_request() {
-                Ok(Some(request)) => self.obey(at, request),
-                Ok(None) => break true,
-                Err(_) => break false,
-            }
-        };
-        if open && sound {
-            self.peers[at].decoder = decoder;
-        } else {
-            self.peers.remove(at);
-        }
-    }
-
-    fn obey(&mut self, at: usize, request: Request<'_>) {
-        let peer = &mut self.peers[at];
-        match request {
-            Request::Hello { .. } => peer.tell(&Event::Hello {
-                version: wire::VERSION,
-                keeper_pid: std::process::id() as i32,
-                child_pid: self.pty.child,
-                start: self.ring.start(),
-                end: self.ring.end(),
-                size: self.size,
-                exit: self.ending.exit.map(|(exit, _)| exit),
-            }),
-            Request::Follow { from } => peer.follows = Some(from.clamp(self.ring.start(), self.ring.end())),
-            Request::Read { req, from, max } => {
-                let (from, first, second) = self.ring.read(from, (max as usize).min(wire::MAX_READ));
-                let bytes = [first, second].concat();
-                peer.tell(&Event::Data { req, from, end: self.ring.end(), bytes: &bytes });
-            }
-            Request::Input { id, bytes } => {
-                let reason = if self.ending.exit.is_some() {
-                    "the program has ended"
-                } else if self.input_bytes + bytes.len() > Self::MAX_INPUT {
-                    "the program does not read, and its input queue is full"
-                } else {
-                    self.input_bytes += bytes.len();
-                    self.input.push_back(Input { peer: peer.id, id, bytes: bytes.into_owned(), written: 0 });
-                    return self.write();
-                };
-                peer.tell(&Event::Refused { id, reason: reason.into() });
-            }
-            Request::Resize { size } => {
-                // It fails only where the terminal is gone, and then the size is of no interest.
-                if self.pty.resize(size).is_ok() {
-                    self.size = size.clamped();
-                    self.ring.set_child(self.pty.child, self.size);
+        self.cramped = false;
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    if self.connections.len() < MOST_CONNECTIONS
+                        && is_ours(&stream)
+                        && stream.set_nonblocking(true).is_ok()
+                    {
+                        self.accepted += 1;
+                        self.connections.push(Connection::new(self.accepted, stream, self.terminal.ends()));
+                    }
                 }
-            }
-            Request::Signal { signal, whom } => self.signal(signal, whom),
-            Request::Tty { req } => {
-                let tty = self.pty.fd();
-                let modes = tcgetattr(tty).map_or(LocalModes::empty(), |termios| termios.local_modes);
-                peer.tell(&Event::Tty {
-                    req,
-                    canonical: modes.contains(LocalModes::ICANON),
-                    echo: modes.contains(LocalModes::ECHO),
-                    foreground: tcgetpgrp(tty).ok().map(|group| group.as_raw_nonzero().get()),
-                });
-            }
-            Request::Processes { req } => peer.tell(&Event::Processes { req, pids: tree::descendants() }),
-        }
-    }
-
-    fn signal(&self, signal: i32, whom: Whom) {
-        let Some(signal) = Signal::from_named_raw(signal) else { return };
-        match whom {
-            Whom::Tree => tree::signal_all(signal),
-            Whom::Group => {
-                let own = Pid::from_raw(self.pty.child);
-                let front = tcgetpgrp(self.pty.fd()).ok().filter(|front| Some(*front) != own);
-                for group in own.into_iter().chain(front) {
-                    // A group that has ended needs none.
-                    let _ = kill_process_group(group, signal);
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                    ) => {}
+                // No more files: who knocks stays in the queue, and poll would call us without end.
+                Err(_) => return self.cramped = true,
             }
         }
-    }
-
-    fn send(&mut self) {
-        let (ring, ending) = (&self.ring, self.ending);
-        self.peers.retain_mut(|peer| peer.send(ring, ending).is_ok());
     }
 }
+
+/// The broker, and perhaps its successor; beyond that something is wrong.
+const MOST_CONNECTIONS: usize = 8;
+/// The most taken from the terminal before everyone else gets a turn.
+const READ_PER_TURN: usize = 256 * 1024;
+/// How far behind a follower may be before the child has to wait. With a turn's reading on top it stays within
+/// the ring, so nobody who follows loses anything.
+const MOST_LAG: u64 = 512 * 1024;
+/// In seconds: how often to try again what nobody tells of, a disk with room and a free descriptor.
+const RETRY: i64 = 1;
+
+/// What poll said, one per connection as they stand.
+#[derive(Debug)]
+struct Ready {
+    child_ended: bool,
+    listener: bool,
+    terminal: PollFlags,
+    connections: Vec<PollFlags>,
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        let terminal = PollFlags::empty();
+        Ready { child_ended: false, listener: false, terminal, connections: Vec::new() }
+    }
+}
+
+fn is_ours(stream: &UnixStream) -> bool {
+    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == rustix::process::geteuid())
+}
+
+/// One connection's turn: its requests, then whatever is there to be sent.
+fn turn(connection: &mut Connection, ready: PollFlags, terminal: &mut Terminal) {
+    connection.receive(ready);
+    loop {
+        let Connection { id, decoder, outbox, .. } = connection;
+        while !outbox.is_full() {
+            match decoder.next() {
+                Ok(Some(request)) => answer(*id, request, outbox, terminal),
+                Ok(None) => break,
+                Err(_) => return connection.abandon(),
+            }
+        }
+        connection.send(&terminal.ring, terminal.ends());
+        if !connection.decoder.has_frame() || !connection.makes_room() {
+            return;
+        }
+    }
+}
+
+fn answer(connection: u64, request: Request<'_>, outbox: &mut Outbox, terminal: &mut Terminal) {
+    match request {
+        Request::Hello { .. } => outbox.put(&terminal.hello()),
+        Request::Follow { from } => outbox.follow(from),
+        Request::Read { req, from, max } => {
+            let ring = &terminal.ring;
+            let (from, first, second) = ring.slice(from, max.min(MOST_READ) as usize);
+            let bytes = &[first, second].concat();
+            outbox.put(&Event::Data { req, from, start: ring.start(), end: ring.end(), bytes });
+        }
+        Request::Input { id, bytes } => {
+            if let Err(reason) = terminal.push(Asked { connection, id }, bytes) {
+                outbox.put(&Event::Refused { id, reason: reason.to_owned() });
+            }
+        }
+        Request::Resize { size } => terminal.resize(size),
+        Request::Signal { signal, whom } => terminal.signal(signal, whom),
+        Request::Tty { req } => outbox.put(&terminal.tty(req)),
+        Request::Processes { req } => {
+            let pids =
+                tree::descendants().into_iter().map(|process| process.pid.as_raw_nonzero().get()).collect();
+            outbox.put(&Event::Processes { req, pids });
+        }
+    }
+}
+
+/// The whole ring, which fits a frame.
+const MOST_READ: u32 = Ring::HELD as u32;

@@ -1,92 +1,153 @@
-//! Every process below this one, whatever its session or group: read from `/proc`, signalled, waited for.
+//! The processes that descend from this one: who they are, reaping them, and signals that reach all of them.
+//! As their subreaper we stay their ancestor wherever they go. Knows no terminal.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+};
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, WaitOptions},
+};
 
 use crate::id::Exit;
 
-/// What waiting told.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// One descendant, as `/proc` told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Process {
+    pub(super) pid: Pid,
+    pub(super) group: i32,
+    /// With the pid, this names a process for ever.
+    started: u64,
+}
+
+/// What [`reap`] found.
+#[derive(Debug, Default)]
 pub(super) struct Reaped {
-    /// How the child ended, if it did now.
+    /// How the one that was asked about ended, if it did now.
     pub(super) exit: Option<Exit>,
-    /// No process is below us any more.
+    /// Whether nobody is left: then nobody can come any more either.
     pub(super) alone: bool,
 }
 
-/// Takes in every end there is. As a subreaper we are told of orphans too.
-pub(super) fn reap(child: i32) -> Reaped {
+/// Waits for all that have ended, the child and orphans.
+pub(super) fn reap(child: Pid) -> Reaped {
     let mut reaped = Reaped::default();
     loop {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => reaped.exit = exit(status),
-            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == child => {
+                let signal = status.terminating_signal().map(Exit::Signal);
+                reaped.exit = signal.or(status.exit_status().map(Exit::Code));
+            }
+            Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => return reaped,
-            Err(_) => {
-                reaped.alone = true;
-                return reaped;
-            }
+            // ECHILD: a process with a living ancestor below us would be its child's child, so there is none.
+            Err(_) => return Reaped { alone: true, ..reaped },
         }
     }
 }
 
-fn exit(status: WaitStatus) -> Option<Exit> {
-    status.exit_status().map(Exit::Code).or_else(|| status.terminating_signal().map(Exit::Signal))
-}
-
-/// All descendants, parents before children, zombies left out.
-pub(super) fn descendants() -> Vec<i32> {
-    let mut children: HashMap<i32, Vec<(i32, bool)>> = HashMap::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
+/// All that have not ended. A process that is being started or orphaned in this moment may be missing.
+pub(super) fn descendants() -> Vec<Process> {
+    let me = rustix::process::getpid();
+    let Ok(proc) = fs::read_dir("/proc") else { return Vec::new() };
+    let mut all: HashMap<Pid, Stat> = proc
+        .filter_map(|entry| {
+            let pid = Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?)?;
+            Some((pid, stat(pid)?))
+        })
+        .collect();
+    // Whose parent ended while we looked has another one now: us.
+    let orphans: Vec<Pid> = all
+        .values()
+        .filter(|it| it.parent.is_some_and(|parent| !all.contains_key(&parent)))
+        .map(|it| it.process.pid)
+        .collect();
+    for pid in orphans {
+        match stat(pid) {
+            Some(stat) => all.insert(pid, stat),
+            None => all.remove(&pid),
         };
-        // One that ends meanwhile needs no signal.
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        let Some((state, parent)) = state_and_parent(&stat) else { continue };
-        children.entry(parent).or_default().push((pid, matches!(state, "Z" | "X")));
     }
-    let mut found = Vec::new();
-    let mut next = vec![std::process::id() as i32];
-    while let Some(parent) = next.pop() {
-        for (pid, over) in children.remove(&parent).unwrap_or_default() {
-            next.push(pid);
-            if !over {
-                found.push(pid);
+    let mut children: HashMap<Pid, Vec<Stat>> = HashMap::new();
+    for stat in all.into_values() {
+        if let Some(parent) = stat.parent {
+            children.entry(parent).or_default().push(stat);
+        }
+    }
+    let (mut found, mut parents) = (Vec::new(), vec![me]);
+    while let Some(parent) = parents.pop() {
+        for stat in children.remove(&parent).unwrap_or_default() {
+            parents.push(stat.process.pid);
+            if stat.alive {
+                found.push(stat.process);
             }
         }
     }
+    found.sort_by_key(|process| process.pid.as_raw_nonzero());
     found
 }
 
-/// The name before these fields is in parentheses and may hold anything.
-fn state_and_parent(stat: &str) -> Option<(&str, i32)> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    Some((fields.next()?, fields.next()?.parse().ok()?))
-}
-
-/// Signals every descendant. SIGKILL is repeated while new ones appear, since a process may fork as it is listed.
+/// Signals every descendant once, those that are started meanwhile as well.
 pub(super) fn signal_all(signal: Signal) {
-    const PASSES: usize = 10;
-    let mut known = Vec::new();
-    for _ in 0..PASSES {
-        let new: Vec<i32> = descendants().into_iter().filter(|pid| !known.contains(pid)).collect();
+    let mut done = HashSet::new();
+    for _ in 0..MOST_ROUNDS {
+        let new: Vec<_> = descendants().into_iter().filter(|process| !done.contains(process)).collect();
         if new.is_empty() {
             return;
         }
-        for pid in &new {
-            if let Some(pid) = Pid::from_raw(*pid) {
-                // It may have ended since it was listed.
-                let _ = kill_process(pid, signal);
-            }
+        for process in new {
+            send(process, signal);
+            done.insert(process);
         }
-        if signal != Signal::KILL {
-            return;
-        }
-        known.extend(new);
     }
+}
+
+/// Signals these process groups, if anybody of ours is in them: numbers are used again.
+pub(super) fn signal_groups(groups: impl IntoIterator<Item = Pid>, signal: Signal) {
+    let ours: HashSet<i32> = descendants().into_iter().map(|process| process.group).collect();
+    let groups: HashSet<Pid> = groups.into_iter().collect();
+    for group in groups.into_iter().filter(|group| ours.contains(&group.as_raw_nonzero().get())) {
+        // It may be gone by now, which was the wish.
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}
+
+/// More than any program needs to see that it is being signalled; whoever forks faster is met again when
+/// something ends.
+const MOST_ROUNDS: usize = 32;
+
+/// By pidfd: between reading `/proc` and the signal the number may have come to mean another.
+fn send(process: Process, signal: Signal) {
+    let Ok(pidfd) = rustix::process::pidfd_open(process.pid, PidfdFlags::empty()) else { return };
+    if stat(process.pid).is_some_and(|stat| stat.process.started == process.started) {
+        // It may have ended in between; or it is set-uid, and nobody but root could.
+        let _ = rustix::process::pidfd_send_signal(&pidfd, signal);
+    }
+}
+
+#[derive(Debug)]
+struct Stat {
+    process: Process,
+    parent: Option<Pid>,
+    alive: bool,
+}
+
+fn stat(pid: Pid) -> Option<Stat> {
+    // Not read_to_string: a process may call itself what is not UTF-8.
+    let line = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    parse(pid, &String::from_utf8_lossy(&line))
+}
+
+/// `proc_pid_stat(5)`: the name in parentheses may hold anything, so the fields begin after the last one.
+fn parse(pid: Pid, line: &str) -> Option<Stat> {
+    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    Some(Stat {
+        process: Process { pid, group: fields.get(2)?.parse().ok()?, started: fields.get(19)?.parse().ok()? },
+        parent: Pid::from_raw(fields.get(1)?.parse().ok()?),
+        alive: !matches!(*fields.first()?, "Z" | "X" | "x"),
+    })
 }
 
 #[cfg(test)]
@@ -94,8 +155,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_hold_anything() {
-        assert_eq!(state_and_parent("12 (a) Z 1 (x) S 34 12 12"), Some(("S", 34)));
-        assert_eq!(state_and_parent("12 (cut"), None);
+    fn a_name_cannot_confuse_the_fields() {
+        let pid = Pid::from_raw(7).unwrap();
+        let line = "7 (a) R 1 (b) S 5 6 6 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 8913 0 0\n";
+        let stat = parse(pid, line).unwrap();
+        assert_eq!(stat.process, Process { pid, group: 6, started: 8913 });
+        assert_eq!((stat.parent, stat.alive), (Pid::from_raw(5), true));
+        assert!(!parse(pid, &line.replace(") S", ") Z")).unwrap().alive);
+        for line in ["", "7", "7 (a", "7 (a)", "7 (a) R", "7 (a) R x y z"] {
+            assert!(parse(pid, line).is_none(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn this_process_has_a_parent() {
+        let me = rustix::process::getpid();
+        assert_eq!(stat(me).unwrap().parent, rustix::process::getppid());
     }
 }

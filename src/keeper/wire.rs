@@ -1,621 +1,491 @@
-//! The words between a broker and a keeper, and how they are written. Additive only: an old keeper serves a new
-//! broker, so unknown kinds of frames are skipped, unknown fields are ignored, and nothing ever changes its meaning.
-//!
-//! A frame is `u32 LE length of what follows | u8 kind | payload`. Small payloads are JSON; bytes of the terminal are
-//! binary after one `u64 LE`.
+//! What a broker and a keeper say to each other: frames on a stream, `u32 LE length of what follows | u8 kind
+//! | payload`. Additive for ever, since an old keeper serves a new broker: a kind or a field that one side
+//! does not know is skipped. Knows nothing of sockets, nor of what is done about a frame.
 
-use std::{
-    borrow::Cow,
-    io::{self, Read},
-};
+use serde::{Deserialize, Serialize};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-
+pub use super::decoder::{Decoder, Frame};
 use crate::id::{Exit, Offset, Size};
 
-/// The newest version of these words. Additions that a peer must know of raise it.
-pub const VERSION: u32 = 1;
-/// A longer frame is not ours.
-pub const MAX_FRAME: usize = 2 << 20;
-/// What one [`Request::Read`] gives at most.
-pub const MAX_READ: usize = 1 << 20;
+/// A variant's fields from JSON, and nothing said about fields it does not have.
+macro_rules! from_json {
+    ($kind:ident, $payload:ident, $frame:ident :: $variant:ident { $($field:ident : $type:ty),* }) => {{
+        #[derive(Deserialize)]
+        struct Fields { $($field: $type),* }
+        let Fields { $($field),* } =
+            serde_json::from_slice($payload).map_err(|source| WireError::Json { kind: $kind, source })?;
+        $frame::$variant { $($field),* }
+    }};
+}
 
-/// What a broker asks.
-#[derive(Debug, PartialEq, Eq)]
+/// What both sides tell in their `Hello`. Raised for information only; nothing may depend on it that a kind
+/// can tell.
+pub const VERSION: u32 = 1;
+/// The most that may follow a length, in bytes; whoever sends more is not one of us.
+pub const MAX_FRAME: usize = 2 << 20;
+
+/// Broker to keeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Request<'a> {
-    /// The first word.
+    /// Asks who is there.
     Hello {
         /// The broker's [`VERSION`].
         version: u32,
     },
-    /// Send all output from there on, as it comes.
+    /// Asks for all output from here on, as it comes.
     Follow {
-        /// The first byte wanted.
+        /// The first byte wanted; where that is gone, the oldest there is comes instead.
         from: Offset,
     },
-    /// Send one piece of output.
+    /// Asks for some output once.
     Read {
-        /// Repeated in the answer.
+        /// Comes back in the answer.
         req: u64,
         /// The first byte wanted.
         from: Offset,
-        /// How many at most.
+        /// How many at most; more than a mebibyte is never sent.
         max: u32,
     },
-    /// Write this to the terminal.
+    /// Bytes for the child's terminal, as typed.
     Input {
-        /// Repeated in the answer.
+        /// Comes back in `Written` or `Refused`.
         id: u64,
-        /// What to write.
-        bytes: Cow<'a, [u8]>,
+        /// What to type.
+        bytes: &'a [u8],
     },
-    /// Give the terminal another size.
+    /// Asks for another size.
     Resize {
-        /// The size.
+        /// Clamped to what the emulator bears.
         size: Size,
     },
-    /// Send a signal.
+    /// Sends a signal.
     Signal {
         /// Its number.
         signal: i32,
         /// To whom.
         whom: Whom,
     },
-    /// Tell of the terminal's modes.
+    /// Asks how the terminal is set.
     Tty {
-        /// Repeated in the answer.
+        /// Comes back in the answer.
         req: u64,
     },
-    /// Tell which processes descend from the keeper.
+    /// Asks which processes there are.
     Processes {
-        /// Repeated in the answer.
+        /// Comes back in the answer.
         req: u64,
     },
 }
 
-/// Whom a signal is for.
+/// Who gets a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Whom {
     /// The terminal's foreground process group and the child's own.
     Group,
-    /// Every process that descends from the keeper, whatever its session.
+    /// Every process that descends from the keeper, whatever session it has gone to. After a SIGKILL to the
+    /// tree, what is started in the meantime is killed as well.
     Tree,
 }
 
-/// What a keeper tells.
-#[derive(Debug, PartialEq, Eq)]
+/// Keeper to broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Event<'a> {
-    /// The answer to [`Request::Hello`].
+    /// The answer to `Hello`.
     Hello {
         /// The keeper's [`VERSION`].
         version: u32,
-        /// The keeper's process.
+        /// Who answers.
         keeper_pid: i32,
-        /// The child's process.
+        /// Who is kept.
         child_pid: i32,
-        /// The oldest byte the ring holds.
+        /// The oldest byte held.
         start: Offset,
-        /// The byte after the newest.
+        /// One past the newest.
         end: Offset,
         /// The terminal's size.
         size: Size,
         /// How the child ended, if it has.
         exit: Option<Exit>,
     },
-    /// Output, in order and without gaps unless the ring was outrun.
+    /// Output, for who follows: the next bytes after those sent before.
     Output {
-        /// Where it begins.
+        /// The offset of the first.
         from: Offset,
-        /// The bytes.
+        /// At most 64 KiB.
         bytes: &'a [u8],
     },
-    /// The answer to [`Request::Read`].
+    /// The answer to `Read`.
     Data {
-        /// Of the request.
+        /// Which one.
         req: u64,
-        /// Where the bytes begin: later than asked, if those had left the ring.
+        /// The offset of the first byte.
         from: Offset,
-        /// The byte after the ring's newest.
+        /// The oldest byte held.
+        start: Offset,
+        /// One past the newest.
         end: Offset,
         /// The bytes.
         bytes: &'a [u8],
     },
-    /// The kernel took all bytes of an input.
+    /// The terminal has accepted an input to its last byte.
     Written {
-        /// Of the input.
+        /// Which one.
         id: u64,
     },
-    /// An input was not written, or not wholly.
+    /// Not a byte, or not the last byte, of an input has been accepted.
     Refused {
-        /// Of the input.
+        /// Which one.
         id: u64,
-        /// Why, in words.
+        /// Why, for a reader.
         reason: String,
     },
-    /// The answer to [`Request::Tty`].
+    /// The answer to `Tty`.
     Tty {
-        /// Of the request.
+        /// Which one.
         req: u64,
-        /// The kernel edits lines (ICANON).
+        /// Whether input is edited by the kernel, line by line: then a line over 4,095 bytes is cut.
         canonical: bool,
-        /// The kernel echoes (ECHO).
+        /// Whether the kernel echoes what is typed.
         echo: bool,
-        /// The process group in the foreground.
+        /// The foreground process group, if there is one.
         foreground: Option<i32>,
     },
-    /// The answer to [`Request::Processes`].
+    /// The answer to `Processes`.
     Processes {
-        /// Of the request.
+        /// Which one.
         req: u64,
-        /// The processes, zombies left out.
+        /// All descendants of the keeper that have not ended, the child among them.
         pids: Vec<i32>,
     },
-    /// The child ended, as wait said.
+    /// The child has ended. Who follows gets it after the output before it; who connects later gets it after
+    /// `Follow`.
     Exited {
         /// How.
         exit: Exit,
     },
-    /// Nobody holds the terminal any more: this is all its output.
+    /// No output will come any more.
     Eof {
-        /// The byte after the last.
+        /// How much there was.
         end: Offset,
     },
 }
 
-/// A frame that cannot be one of ours.
+/// Why a stream cannot be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// It claims to be longer than [`MAX_FRAME`], or has no kind.
-    #[error("a frame of {0} bytes")]
-    Length(usize),
-    /// A known kind with a payload that cannot be read.
-    #[error("a frame of kind {kind} that cannot be read")]
-    Payload {
-        /// Which.
+    /// A length of 0, which leaves no room for a kind.
+    #[error("understand a frame: the frame is empty")]
+    Empty,
+    /// A length beyond [`MAX_FRAME`].
+    #[error("understand a frame: {len} bytes are more than {MAX_FRAME}")]
+    TooLong {
+        /// What it said.
+        len: usize,
+    },
+    /// A binary payload without its numbers.
+    #[error("understand a frame of kind {kind:#04x}: it ends too early")]
+    TooShort {
+        /// Of which kind.
         kind: u8,
+    },
+    /// A payload that is not JSON, or lacks a field.
+    #[error("understand a frame of kind {kind:#04x}: {source}")]
+    Json {
+        /// Of which kind.
+        kind: u8,
+        /// What is wrong.
+        source: serde_json::Error,
     },
 }
 
-mod kind {
-    pub(super) const HELLO: u8 = 1;
-    pub(super) const FOLLOW: u8 = 2;
-    pub(super) const READ: u8 = 3;
-    pub(super) const INPUT: u8 = 4;
-    pub(super) const RESIZE: u8 = 5;
-    pub(super) const SIGNAL: u8 = 6;
-    pub(super) const TTY: u8 = 7;
-    pub(super) const PROCESSES: u8 = 8;
-
-    pub(super) const WELCOME: u8 = 65;
-    pub(super) const OUTPUT: u8 = 66;
-    pub(super) const DATA: u8 = 67;
-    pub(super) const WRITTEN: u8 = 68;
-    pub(super) const REFUSED: u8 = 69;
-    pub(super) const TTY_IS: u8 = 70;
-    pub(super) const PROCESSES_ARE: u8 = 71;
-    pub(super) const EXITED: u8 = 72;
-    pub(super) const EOF: u8 = 73;
-}
-
-#[derive(Serialize, Deserialize)]
-struct Version {
-    version: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-struct From {
-    from: Offset,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Read_ {
-    req: u64,
-    from: Offset,
-    max: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Sized_ {
-    size: Size,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Signal {
-    signal: i32,
-    whom: Whom,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Req {
-    req: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Welcome {
-    version: u32,
-    keeper_pid: i32,
-    child_pid: i32,
-    start: Offset,
-    end: Offset,
-    size: Size,
-    exit: Option<Exit>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Id {
-    id: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Refused {
-    id: u64,
-    reason: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct TtyIs {
-    req: u64,
-    canonical: bool,
-    echo: bool,
-    foreground: Option<i32>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ProcessesAre {
-    req: u64,
-    pids: Vec<i32>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Ended {
-    exit: Exit,
-}
-
-#[derive(Serialize, Deserialize)]
-struct End {
-    end: Offset,
-}
-
-/// Appends a request's frame.
-pub fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
-    match request {
-        Request::Hello { version } => json(kind::HELLO, &Version { version: *version }, out),
-        Request::Follow { from } => json(kind::FOLLOW, &From { from: *from }, out),
-        Request::Read { req, from, max } => {
-            json(kind::READ, &Read_ { req: *req, from: *from, max: *max }, out);
+impl Request<'_> {
+    /// Appends this frame. The bytes of an input must leave room within [`MAX_FRAME`], or the keeper hangs
+    /// up; it refuses more than it can queue anyway.
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        match *self {
+            Request::Input { id, bytes } => binary_frame(to, self.kind(), [id], bytes),
+            _ => json_frame(to, self.kind(), self),
         }
-        Request::Input { id, bytes } => bulk(kind::INPUT, &[*id], bytes, out),
-        Request::Resize { size } => json(kind::RESIZE, &Sized_ { size: *size }, out),
-        Request::Signal { signal, whom } => {
-            json(kind::SIGNAL, &Signal { signal: *signal, whom: *whom }, out);
+    }
+
+    fn kind(&self) -> u8 {
+        match self {
+            Request::Hello { .. } => request::HELLO,
+            Request::Follow { .. } => request::FOLLOW,
+            Request::Read { .. } => request::READ,
+            Request::Input { .. } => request::INPUT,
+            Request::Resize { .. } => request::RESIZE,
+            Request::Signal { .. } => request::SIGNAL,
+            Request::Tty { .. } => request::TTY,
+            Request::Processes { .. } => request::PROCESSES,
         }
-        Request::Tty { req } => json(kind::TTY, &Req { req: *req }, out),
-        Request::Processes { req } => json(kind::PROCESSES, &Req { req: *req }, out),
     }
 }
 
-/// Appends an event's frame.
-pub fn encode_event(event: &Event<'_>, out: &mut Vec<u8>) {
-    match event {
-        Event::Hello { version, keeper_pid, child_pid, start, end, size, exit } => {
-            let welcome = Welcome {
-                version: *version,
-                keeper_pid: *keeper_pid,
-                child_pid: *child_pid,
-                start: *start,
-                end: *end,
-                size: *size,
-                exit: *exit,
-            };
-            json(kind::WELCOME, &welcome, out);
-        }
-        Event::Output { from, bytes } => bulk(kind::OUTPUT, &[from.0], bytes, out),
-        Event::Data { req, from, end, bytes } => bulk(kind::DATA, &[*req, from.0, end.0], bytes, out),
-        Event::Written { id } => json(kind::WRITTEN, &Id { id: *id }, out),
-        Event::Refused { id, reason } => {
-            json(kind::REFUSED, &Refused { id: *id, reason: reason.clone() }, out);
-        }
-        Event::Tty { req, canonical, echo, foreground } => {
-            let tty = TtyIs { req: *req, canonical: *canonical, echo: *echo, foreground: *foreground };
-            json(kind::TTY_IS, &tty, out);
-        }
-        Event::Processes { req, pids } => {
-            json(kind::PROCESSES_ARE, &ProcessesAre { req: *req, pids: pids.clone() }, out);
-        }
-        Event::Exited { exit } => json(kind::EXITED, &Ended { exit: *exit }, out),
-        Event::Eof { end } => json(kind::EOF, &End { end: *end }, out),
+impl<'a> Frame<'a> for Request<'a> {
+    fn is_known(kind: u8) -> bool {
+        (request::HELLO..=request::PROCESSES).contains(&kind)
     }
-}
 
-/// The head of an [`Event::Output`] frame whose `len` bytes are sent from where they lie.
-pub fn output_head(from: Offset, len: usize) -> [u8; 13] {
-    let mut head = [0; 13];
-    head[..4].copy_from_slice(&(9 + len as u32).to_le_bytes());
-    head[4] = kind::OUTPUT;
-    head[5..].copy_from_slice(&from.0.to_le_bytes());
-    head
-}
-
-fn json(kind: u8, payload: &impl Serialize, out: &mut Vec<u8>) {
-    let at = out.len();
-    out.extend([0, 0, 0, 0, kind]);
-    serde_json::to_writer(&mut *out, payload).expect("a struct of numbers and strings can be written");
-    let len = (out.len() - at - 4) as u32;
-    out[at..at + 4].copy_from_slice(&len.to_le_bytes());
-}
-
-fn bulk(kind: u8, numbers: &[u64], bytes: &[u8], out: &mut Vec<u8>) {
-    let len = 1 + 8 * numbers.len() + bytes.len();
-    out.extend((len as u32).to_le_bytes());
-    out.push(kind);
-    for number in numbers {
-        out.extend(number.to_le_bytes());
-    }
-    out.extend(bytes);
-}
-
-/// Frames out of a stream of bytes. Bulk payloads are lent, not copied.
-#[derive(Debug, Default)]
-pub struct Decoder {
-    bytes: Vec<u8>,
-    used: usize,
-}
-
-impl Decoder {
-    const PIECE: usize = 64 * 1024;
-
-    /// Takes in what `from` has now, up to a piece. Answers whether there may be more one day; an error is the read's.
-    pub fn read_from(&mut self, from: &mut impl Read) -> io::Result<bool> {
-        self.bytes.drain(..self.used);
-        self.used = 0;
-        let held = self.bytes.len();
-        self.bytes.resize(held + Self::PIECE, 0);
-        let read = loop {
-            match from.read(&mut self.bytes[held..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
+    fn parse(kind: u8, payload: &'a [u8]) -> Result<Self, WireError> {
+        Ok(match kind {
+            request::HELLO => from_json!(kind, payload, Request::Hello { version: u32 }),
+            request::FOLLOW => from_json!(kind, payload, Request::Follow { from: Offset }),
+            request::READ => from_json!(kind, payload, Request::Read { req: u64, from: Offset, max: u32 }),
+            request::INPUT => {
+                let ([id], bytes) = numbers(kind, payload)?;
+                Request::Input { id, bytes }
             }
-        };
-        self.bytes.truncate(held + *read.as_ref().unwrap_or(&0));
-        Ok(read? > 0)
+            request::RESIZE => from_json!(kind, payload, Request::Resize { size: Size }),
+            request::SIGNAL => from_json!(kind, payload, Request::Signal { signal: i32, whom: Whom }),
+            request::TTY => from_json!(kind, payload, Request::Tty { req: u64 }),
+            _ => from_json!(kind, payload, Request::Processes { req: u64 }),
+        })
     }
+}
 
-    /// The next event, if it is whole.
-    pub fn next_event(&mut self) -> Result<Option<Event<'_>>, WireError> {
-        // Twice over the same bytes, since a frame that is skipped must not stay lent.
-        while let Some((kind, from, to)) = self.frame()? {
-            if (kind::WELCOME..=kind::EOF).contains(&kind) {
-                return event(kind, &self.bytes[from..to]).ok_or(WireError::Payload { kind }).map(Some);
+impl Event<'_> {
+    /// Appends this frame.
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        match *self {
+            Event::Output { from, bytes } => binary_frame(to, self.kind(), [from.0], bytes),
+            Event::Data { req, from, start, end, bytes } => {
+                binary_frame(to, self.kind(), [req, from.0, start.0, end.0], bytes);
             }
+            _ => json_frame(to, self.kind(), self),
         }
-        Ok(None)
     }
 
-    /// The next request, if it is whole.
-    pub fn next_request(&mut self) -> Result<Option<Request<'_>>, WireError> {
-        while let Some((kind, from, to)) = self.frame()? {
-            if (kind::HELLO..=kind::PROCESSES).contains(&kind) {
-                return request(kind, &self.bytes[from..to]).ok_or(WireError::Payload { kind }).map(Some);
+    fn kind(&self) -> u8 {
+        match self {
+            Event::Hello { .. } => event::HELLO,
+            Event::Output { .. } => event::OUTPUT,
+            Event::Data { .. } => event::DATA,
+            Event::Written { .. } => event::WRITTEN,
+            Event::Refused { .. } => event::REFUSED,
+            Event::Tty { .. } => event::TTY,
+            Event::Processes { .. } => event::PROCESSES,
+            Event::Exited { .. } => event::EXITED,
+            Event::Eof { .. } => event::EOF,
+        }
+    }
+}
+
+impl<'a> Frame<'a> for Event<'a> {
+    fn is_known(kind: u8) -> bool {
+        (event::HELLO..=event::EOF).contains(&kind)
+    }
+
+    fn parse(kind: u8, payload: &'a [u8]) -> Result<Self, WireError> {
+        Ok(match kind {
+            event::HELLO => from_json!(kind, payload, Event::Hello {
+                version: u32,
+                keeper_pid: i32,
+                child_pid: i32,
+                start: Offset,
+                end: Offset,
+                size: Size,
+                exit: Option<Exit>
+            }),
+            event::OUTPUT => {
+                let ([from], bytes) = numbers(kind, payload)?;
+                Event::Output { from: Offset(from), bytes }
             }
-        }
-        Ok(None)
+            event::DATA => {
+                let ([req, from, start, end], bytes) = numbers(kind, payload)?;
+                Event::Data { req, from: Offset(from), start: Offset(start), end: Offset(end), bytes }
+            }
+            event::WRITTEN => from_json!(kind, payload, Event::Written { id: u64 }),
+            event::REFUSED => from_json!(kind, payload, Event::Refused { id: u64, reason: String }),
+            event::TTY => from_json!(kind, payload, Event::Tty {
+                req: u64,
+                canonical: bool,
+                echo: bool,
+                foreground: Option<i32>
+            }),
+            event::PROCESSES => from_json!(kind, payload, Event::Processes { req: u64, pids: Vec<i32> }),
+            event::EXITED => from_json!(kind, payload, Event::Exited { exit: Exit }),
+            _ => from_json!(kind, payload, Event::Eof { end: Offset }),
+        })
     }
-
-    /// The next whole frame: its kind, and where its payload is.
-    fn frame(&mut self) -> Result<Option<(u8, usize, usize)>, WireError> {
-        let Some((head, rest)) = self.bytes[self.used..].split_first_chunk::<4>() else { return Ok(None) };
-        let len = u32::from_le_bytes(*head) as usize;
-        if len == 0 || len > MAX_FRAME {
-            return Err(WireError::Length(len));
-        }
-        if rest.len() < len {
-            return Ok(None);
-        }
-        let (kind, from) = (rest[0], self.used + 5);
-        self.used += 4 + len;
-        Ok(Some((kind, from, self.used)))
-    }
 }
 
-fn request(kind: u8, payload: &[u8]) -> Option<Request<'_>> {
-    Some(match kind {
-        kind::HELLO => Request::Hello { version: parse::<Version>(payload)?.version },
-        kind::FOLLOW => Request::Follow { from: parse::<From>(payload)?.from },
-        kind::READ => {
-            let Read_ { req, from, max } = parse(payload)?;
-            Request::Read { req, from, max }
-        }
-        kind::INPUT => {
-            let (id, bytes) = number(payload)?;
-            Request::Input { id, bytes: bytes.into() }
-        }
-        kind::RESIZE => Request::Resize { size: parse::<Sized_>(payload)?.size },
-        kind::SIGNAL => {
-            let Signal { signal, whom } = parse(payload)?;
-            Request::Signal { signal, whom }
-        }
-        kind::TTY => Request::Tty { req: parse::<Req>(payload)?.req },
-        kind::PROCESSES => Request::Processes { req: parse::<Req>(payload)?.req },
-        _ => return None,
-    })
+/// What stands before the bytes of an `Output`, whose bytes a keeper sends from where they are.
+pub(super) fn output_header(from: Offset, len: usize) -> [u8; OUTPUT_HEADER] {
+    let mut header = [0; OUTPUT_HEADER];
+    header[..4].copy_from_slice(&((1 + 8 + len) as u32).to_le_bytes());
+    header[4] = event::OUTPUT;
+    header[5..].copy_from_slice(&from.0.to_le_bytes());
+    header
 }
 
-fn event(kind: u8, payload: &[u8]) -> Option<Event<'_>> {
-    Some(match kind {
-        kind::WELCOME => {
-            let Welcome { version, keeper_pid, child_pid, start, end, size, exit } = parse(payload)?;
-            Event::Hello { version, keeper_pid, child_pid, start, end, size, exit }
-        }
-        kind::OUTPUT => {
-            let (from, bytes) = number(payload)?;
-            Event::Output { from: Offset(from), bytes }
-        }
-        kind::DATA => {
-            let (req, rest) = number(payload)?;
-            let (from, rest) = number(rest)?;
-            let (end, bytes) = number(rest)?;
-            Event::Data { req, from: Offset(from), end: Offset(end), bytes }
-        }
-        kind::WRITTEN => Event::Written { id: parse::<Id>(payload)?.id },
-        kind::REFUSED => {
-            let Refused { id, reason } = parse(payload)?;
-            Event::Refused { id, reason }
-        }
-        kind::TTY_IS => {
-            let TtyIs { req, canonical, echo, foreground } = parse(payload)?;
-            Event::Tty { req, canonical, echo, foreground }
-        }
-        kind::PROCESSES_ARE => {
-            let ProcessesAre { req, pids } = parse(payload)?;
-            Event::Processes { req, pids }
-        }
-        kind::EXITED => Event::Exited { exit: parse::<Ended>(payload)?.exit },
-        kind::EOF => Event::Eof { end: parse::<End>(payload)?.end },
-        _ => return None,
-    })
+pub(super) const OUTPUT_HEADER: usize = 13;
+
+mod request {
+    pub(super) const HELLO: u8 = 0x01;
+    pub(super) const FOLLOW: u8 = 0x02;
+    pub(super) const READ: u8 = 0x03;
+    pub(super) const INPUT: u8 = 0x04;
+    pub(super) const RESIZE: u8 = 0x05;
+    pub(super) const SIGNAL: u8 = 0x06;
+    pub(super) const TTY: u8 = 0x07;
+    pub(super) const PROCESSES: u8 = 0x08;
 }
 
-fn parse<T: DeserializeOwned>(payload: &[u8]) -> Option<T> {
-    serde_json::from_slice(payload).ok()
+mod event {
+    pub(super) const HELLO: u8 = 0x81;
+    pub(super) const OUTPUT: u8 = 0x82;
+    pub(super) const DATA: u8 = 0x83;
+    pub(super) const WRITTEN: u8 = 0x84;
+    pub(super) const REFUSED: u8 = 0x85;
+    pub(super) const TTY: u8 = 0x86;
+    pub(super) const PROCESSES: u8 = 0x87;
+    pub(super) const EXITED: u8 = 0x88;
+    pub(super) const EOF: u8 = 0x89;
 }
 
-fn number(payload: &[u8]) -> Option<(u64, &[u8])> {
-    let (number, rest) = payload.split_first_chunk::<8>()?;
-    Some((u64::from_le_bytes(*number), rest))
+/// Control: a variant's fields as an object.
+fn json_frame(to: &mut Vec<u8>, kind: u8, fields: &impl Serialize) {
+    frame(to, kind, |to| serde_json::to_writer(to, fields).expect("numbers and texts are always JSON"));
+}
+
+/// Bulk: numbers, then bytes to the end.
+fn binary_frame<const N: usize>(to: &mut Vec<u8>, kind: u8, numbers: [u64; N], bytes: &[u8]) {
+    frame(to, kind, |to| {
+        for number in numbers {
+            to.extend(number.to_le_bytes());
+        }
+        to.extend(bytes);
+    });
+}
+
+fn frame(to: &mut Vec<u8>, kind: u8, payload: impl FnOnce(&mut Vec<u8>)) {
+    let at = to.len();
+    to.extend([0; 4]);
+    to.push(kind);
+    payload(to);
+    let len = (to.len() - at - 4) as u32;
+    to[at..at + 4].copy_from_slice(&len.to_le_bytes());
+}
+
+fn numbers<const N: usize>(kind: u8, payload: &[u8]) -> Result<([u64; N], &[u8]), WireError> {
+    let (numbers, bytes) = payload.split_at_checked(8 * N).ok_or(WireError::TooShort { kind })?;
+    let (numbers, _) = numbers.as_chunks();
+    Ok((std::array::from_fn(|i| u64::from_le_bytes(numbers[i])), bytes))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
+
     use super::*;
 
-    const SIZE: Size = Size { rows: 40, cols: 120 };
-
-    fn requests() -> Vec<Request<'static>> {
-        vec![
-            Request::Hello { version: 1 },
-            Request::Follow { from: Offset(7) },
-            Request::Read { req: 1, from: Offset(2), max: 3 },
-            Request::Input { id: 4, bytes: b"ls\r".into() },
-            Request::Resize { size: SIZE },
-            Request::Signal { signal: 15, whom: Whom::Tree },
-            Request::Tty { req: 5 },
-            Request::Processes { req: 6 },
-        ]
-    }
-
-    fn events() -> Vec<Event<'static>> {
-        let exit = Exit::Signal(9);
-        vec![
-            Event::Hello {
-                version: 1,
-                keeper_pid: 2,
-                child_pid: 3,
-                start: Offset(4),
-                end: Offset(5),
-                size: SIZE,
-                exit: Some(Exit::Code(0)),
-            },
-            Event::Output { from: Offset(8), bytes: b"hi\n" },
-            Event::Data { req: 1, from: Offset(2), end: Offset(9), bytes: b"x" },
-            Event::Written { id: 4 },
-            Event::Refused { id: 4, reason: "gone".into() },
-            Event::Tty { req: 5, canonical: true, echo: false, foreground: Some(77) },
-            Event::Processes { req: 6, pids: vec![1, 2] },
-            Event::Exited { exit },
-            Event::Eof { end: Offset(11) },
-        ]
+    /// The bytes are written out: whoever changes them breaks keepers that are running.
+    #[track_caller]
+    fn check<'a, F: Frame<'a> + Debug + PartialEq>(
+        frame: F,
+        encode: impl Fn(&F, &mut Vec<u8>),
+        kind: u8,
+        payload: &'a [u8],
+    ) {
+        let mut expected = (payload.len() as u32 + 1).to_le_bytes().to_vec();
+        expected.push(kind);
+        expected.extend(payload);
+        let mut bytes = Vec::new();
+        encode(&frame, &mut bytes);
+        assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        assert!(F::is_known(kind));
+        assert_eq!(F::parse(kind, payload).unwrap(), frame);
     }
 
     #[test]
-    fn what_is_written_is_read_back_however_it_is_cut() {
-        let mut bytes = Vec::new();
-        requests().iter().for_each(|request| encode_request(request, &mut bytes));
-        for piece in [1, 3, 7, 1000] {
-            let (mut decoder, mut read) = (Decoder::default(), 0);
-            for mut cut in bytes.chunks(piece) {
-                decoder.read_from(&mut cut).unwrap();
-                while let Some(request) = decoder.next_request().unwrap() {
-                    assert_eq!(request, requests()[read]);
-                    read += 1;
-                }
-            }
-            assert_eq!(read, requests().len());
-        }
-        let mut bytes = Vec::new();
-        events().iter().for_each(|event| encode_event(event, &mut bytes));
-        let mut decoder = Decoder::default();
-        decoder.read_from(&mut &*bytes).unwrap();
-        for event in events() {
-            assert_eq!(decoder.next_event().unwrap(), Some(event));
-        }
-        assert_eq!(decoder.next_event().unwrap(), None);
+    fn requests_look_so_for_ever() {
+        let check =
+            |request, kind, payload| check(request, |it: &Request<'_>, to| it.encode(to), kind, payload);
+        check(Request::Hello { version: 1 }, 0x01, br#"{"version":1}"#);
+        check(Request::Follow { from: Offset(7) }, 0x02, br#"{"from":7}"#);
+        check(Request::Read { req: 3, from: Offset(7), max: 9 }, 0x03, br#"{"req":3,"from":7,"max":9}"#);
+        check(Request::Input { id: 258, bytes: b"ls\n" }, 0x04, b"\x02\x01\0\0\0\0\0\0ls\n");
+        check(Request::Resize { size: Size { rows: 4, cols: 5 } }, 0x05, br#"{"size":{"rows":4,"cols":5}}"#);
+        check(Request::Signal { signal: 15, whom: Whom::Group }, 0x06, br#"{"signal":15,"whom":"group"}"#);
+        check(Request::Signal { signal: 9, whom: Whom::Tree }, 0x06, br#"{"signal":9,"whom":"tree"}"#);
+        check(Request::Tty { req: 3 }, 0x07, br#"{"req":3}"#);
+        check(Request::Processes { req: 3 }, 0x08, br#"{"req":3}"#);
     }
 
-    /// A keeper may be two versions older than its broker: these bytes are for ever.
     #[test]
-    fn the_format_does_not_change() {
-        let frames = |encode: &dyn Fn(usize, &mut Vec<u8>), count: usize| {
-            let frame = |at| {
-                let mut bytes = Vec::new();
-                encode(at, &mut bytes);
-                bytes.escape_ascii().to_string()
-            };
-            (0..count).map(frame).collect::<Vec<_>>()
+    fn events_look_so_for_ever() {
+        let check = |event, kind, payload| check(event, |it: &Event<'_>, to| it.encode(to), kind, payload);
+        let hello = |exit| Event::Hello {
+            version: 1,
+            keeper_pid: 10,
+            child_pid: 11,
+            start: Offset(1),
+            end: Offset(2),
+            size: Size { rows: 4, cols: 5 },
+            exit,
         };
-        assert_eq!(
-            frames(&|at, out| encode_request(&requests()[at], out), requests().len()),
-            [
-                r#"\x0e\x00\x00\x00\x01{\"version\":1}"#,
-                r#"\x0b\x00\x00\x00\x02{\"from\":7}"#,
-                r#"\x1b\x00\x00\x00\x03{\"req\":1,\"from\":2,\"max\":3}"#,
-                r"\x0c\x00\x00\x00\x04\x04\x00\x00\x00\x00\x00\x00\x00ls\r",
-                r#" \x00\x00\x00\x05{\"size\":{\"rows\":40,\"cols\":120}}"#,
-                r#"\x1c\x00\x00\x00\x06{\"signal\":15,\"whom\":\"tree\"}"#,
-                r#"\n\x00\x00\x00\x07{\"req\":5}"#,
-                r#"\n\x00\x00\x00\x08{\"req\":6}"#,
-            ]
+        check(
+            hello(None),
+            0x81,
+            br#"{"version":1,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":null}"#,
         );
-        assert_eq!(
-            frames(&|at, out| encode_event(&events()[at], out), events().len()),
-            [
-                r#"m\x00\x00\x00A{\"version\":1,\"keeper_pid\":2,\"child_pid\":3,\"start\":4,\"end\":5,\"size\":{\"rows\":40,\"cols\":120},\"exit\":{\"code\":0}}"#,
-                r"\x0c\x00\x00\x00B\x08\x00\x00\x00\x00\x00\x00\x00hi\n",
-                r"\x1a\x00\x00\x00C\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\t\x00\x00\x00\x00\x00\x00\x00x",
-                r#"\t\x00\x00\x00D{\"id\":4}"#,
-                r#"\x19\x00\x00\x00E{\"id\":4,\"reason\":\"gone\"}"#,
-                r#"8\x00\x00\x00F{\"req\":5,\"canonical\":true,\"echo\":false,\"foreground\":77}"#,
-                r#"\x17\x00\x00\x00G{\"req\":6,\"pids\":[1,2]}"#,
-                r#"\x16\x00\x00\x00H{\"exit\":{\"signal\":9}}"#,
-                r#"\x0b\x00\x00\x00I{\"end\":11}"#,
-            ]
+        check(
+            hello(Some(Exit::Signal(9))),
+            0x81,
+            br#"{"version":1,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":{"signal":9}}"#,
         );
+        check(Event::Output { from: Offset(513), bytes: b"hi" }, 0x82, b"\x01\x02\0\0\0\0\0\0hi");
+        check(
+            Event::Data { req: 1, from: Offset(2), start: Offset(3), end: Offset(4), bytes: b"hi" },
+            0x83,
+            b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0hi",
+        );
+        check(Event::Written { id: 1 }, 0x84, br#"{"id":1}"#);
+        check(Event::Refused { id: 1, reason: "gone".into() }, 0x85, br#"{"id":1,"reason":"gone"}"#);
+        check(
+            Event::Tty { req: 1, canonical: true, echo: false, foreground: Some(7) },
+            0x86,
+            br#"{"req":1,"canonical":true,"echo":false,"foreground":7}"#,
+        );
+        check(Event::Processes { req: 1, pids: vec![2, 3] }, 0x87, br#"{"req":1,"pids":[2,3]}"#);
+        check(Event::Exited { exit: Exit::Code(0) }, 0x88, br#"{"exit":{"code":0}}"#);
+        check(Event::Eof { end: Offset(9) }, 0x89, br#"{"end":9}"#);
     }
 
     #[test]
-    fn the_head_of_output_is_the_one_of_its_frame() {
-        let mut frame = Vec::new();
-        encode_event(&Event::Output { from: Offset(300), bytes: b"hello" }, &mut frame);
-        assert_eq!(frame[..13], output_head(Offset(300), 5));
-    }
-
-    #[test]
-    fn a_newer_peer_is_understood_as_far_as_it_goes() {
+    fn the_header_of_output_is_the_one_of_its_frame() {
         let mut bytes = Vec::new();
-        bulk(50, &[1], b"a request of tomorrow", &mut bytes);
-        bulk(200, &[], b"an event of tomorrow", &mut bytes);
-        json(kind::HELLO, &serde_json::json!({"version": 9, "more": [1]}), &mut bytes);
-        let mut decoder = Decoder::default();
-        decoder.read_from(&mut &*bytes).unwrap();
-        assert_eq!(decoder.next_request().unwrap(), Some(Request::Hello { version: 9 }));
+        Event::Output { from: Offset(77), bytes: b"hello" }.encode(&mut bytes);
+        assert_eq!(output_header(Offset(77), 5), bytes[..OUTPUT_HEADER]);
     }
 
     #[test]
-    fn garbage_is_an_error() {
-        for bytes in [&b"\0\0\0\0"[..], b"\xff\xff\xff\xff\x01", b"\x03\0\0\0\x01{}", b"\x02\0\0\0\x04x"] {
-            let mut decoder = Decoder::default();
-            decoder.read_from(&mut &*bytes).unwrap();
-            assert!(decoder.next_request().is_err(), "{bytes:?}");
+    fn fields_of_another_time_are_skipped_and_optional_ones_may_be_missing() {
+        let parse = |kind, payload| Event::parse(kind, payload).unwrap();
+        assert_eq!(parse(0x84, br#"{"id":1,"at":"noon"}"#), Event::Written { id: 1 });
+        assert_eq!(
+            parse(0x86, br#"{"req":1,"canonical":true,"echo":true}"#),
+            Event::Tty { req: 1, canonical: true, echo: true, foreground: None }
+        );
+        assert!(!Request::is_known(0x09) && !Request::is_known(0) && !Event::is_known(0x8a));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_an_error_with_its_kind() {
+        for (kind, payload, expected) in [
+            (0x02u8, &b"{}"[..], "kind 0x02: missing field"),
+            (0x02, b"\xff", "kind 0x02"),
+            (0x02, br#"{"from":-1}"#, "kind 0x02: invalid value"),
+            (0x04, b"1234567", "kind 0x04: it ends too early"),
+            (0x06, br#"{"signal":9,"whom":"all"}"#, "kind 0x06: unknown variant"),
+        ] {
+            let error = Request::parse(kind, payload).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
+        assert!(matches!(Event::parse(0x83, &[0; 31]), Err(WireError::TooShort { kind: 0x83 })));
     }
 }

@@ -15,10 +15,7 @@ use super::{Facts, Member, Place, Registry, limits::OverLimit, tree::valid_name}
 use crate::{
     child::{Begin, Child, owner::Owner, typing},
     id::{Caller, ChildId, Size, Token},
-    keeper::{
-        launch::{self, LaunchError},
-        pty::Spec,
-    },
+    keeper::{self, LaunchError, Spec},
     preset::{self, PresetDirs, PresetError, Presets, Resolved},
 };
 
@@ -178,8 +175,8 @@ impl Registry {
         };
         let exe = place.exe.clone();
         let launched = tokio::task::spawn_blocking(move || {
-            let launched = launch::launch(&exe, &spec)?;
-            let stream = launch::connect(&spec.socket);
+            let launched = keeper::launch(&exe, &spec)?;
+            let stream = keeper::connect(&spec.socket);
             Ok::<_, LaunchError>((launched, stream))
         });
         let (launched, stream) = match launched.await {

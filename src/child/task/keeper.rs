@@ -15,7 +15,10 @@ use crate::{
         state::{State, Tty},
     },
     id::{Exit, Offset},
-    keeper::wire::{self, Decoder, Event, Request},
+    keeper::{
+        Ring,
+        wire::{self, Decoder, Event, Request},
+    },
 };
 
 impl Task {
@@ -23,12 +26,12 @@ impl Task {
     pub(super) fn hear(&mut self, now: Instant) {
         let Some(keeper) = &mut self.keeper else { return };
         let open = match self.decoder.read_from(keeper) {
-            Ok(open) => open,
+            Ok(read) => read > 0,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
         let mut decoder = std::mem::take(&mut self.decoder);
         let sound = loop {
-            match decoder.next_event() {
+            match decoder.next() {
                 Ok(Some(event)) => self.event(event, now),
                 Ok(None) => break true,
                 Err(error) => {
@@ -98,7 +101,7 @@ impl Task {
     /// What the emulator says goes to the program like typed input, but nobody waits for it to be taken.
     pub(super) fn answer(&mut self, fed: Fed) {
         if !fed.answers.is_empty() {
-            self.send(Request::Input { id: 0, bytes: fed.answers.into() });
+            self.send(Request::Input { id: 0, bytes: &fed.answers });
         }
     }
 
@@ -115,7 +118,7 @@ impl Task {
         if finder.over() {
             self.finders.remove(&id);
         } else if next < self.end && !bytes.is_empty() {
-            self.read(next, wire::MAX_READ, Pending::Read { finder: Some(id), reply: None });
+            self.read(next, Ring::HELD, Pending::Read { finder: Some(id), reply: None });
         }
     }
 
@@ -123,13 +126,13 @@ impl Task {
         let req = self.next();
         self.pending.insert(req, what);
         if self.keeper.is_some() {
-            self.send(Request::Read { req, from, max: max.min(wire::MAX_READ) as u32 });
+            self.send(Request::Read { req, from, max: max.min(Ring::HELD) as u32 });
             return;
         }
         let (start, end, bytes) = match record(&self.ring) {
             Some(record) => {
-                let (start, bytes) = record.read(from, max);
-                (start, record.end(), bytes)
+                let (start, bytes) = record.read(from, max).unwrap_or_else(|_| (record.end, Vec::new()));
+                (start, record.end, bytes)
             }
             None => (self.end, self.end, Vec::new()),
         };
@@ -171,15 +174,15 @@ impl Task {
         let now = Instant::now();
         let record = record(&self.ring);
         if let Some(record) = &record {
-            while self.end < record.end() {
-                let (from, bytes) = record.read(self.end, wire::MAX_READ);
+            while self.end < record.end {
+                let Ok((from, bytes)) = record.read(self.end, Ring::HELD) else { break };
                 if bytes.is_empty() {
                     break;
                 }
                 self.output(from, &bytes, now);
             }
         }
-        match record.and_then(|record| record.exit()) {
+        match record.and_then(|record| record.exit) {
             Some(exit) => self.reducer.exited(exit),
             None => self.reducer.lost("its keeper has ended without telling how it went"),
         }
@@ -208,7 +211,7 @@ impl Task {
     /// For the keeper, if there still is one.
     pub(super) fn send(&mut self, request: Request<'_>) {
         if self.keeper.is_some() {
-            wire::encode_request(&request, &mut self.out);
+            request.encode(&mut self.out);
         }
     }
 

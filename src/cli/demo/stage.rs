@@ -19,7 +19,7 @@ use crate::{
     broker::LINGER,
     cli::doctor::orphans,
     ipc::{door, hello},
-    keeper::ring::Ring,
+    keeper::Ring,
 };
 
 /// A directory nobody else knows of.
@@ -82,8 +82,8 @@ impl Stage {
             end(broker);
         }
         let mut left = Vec::new();
-        for ring in files(&self.keepers()).into_iter().filter(|path| Ring::is_kept(path)) {
-            let keeper = Ring::open(&ring).ok().and_then(|ring| Pid::from_raw(ring.keeper()));
+        for ring in files(&self.keepers()).into_iter().filter(|path| Ring::is_kept(path).unwrap_or(false)) {
+            let keeper = Ring::open(&ring).ok().and_then(|ring| Pid::from_raw(ring.keeper_pid));
             // Where it cannot be asked, it is ending already, or will not.
             let _ = orphans::end(&ring.with_extension("sock"));
             left.extend(keeper.filter(|keeper| !ended(*keeper)).map(|keeper| format!("keeper {keeper:?}")));

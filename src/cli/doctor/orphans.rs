@@ -10,9 +10,8 @@ use super::{broker::Seen, finding::Finding};
 use crate::{
     ipc::door::Door,
     keeper::{
-        launch,
-        ring::Ring,
-        wire::{Decoder, Event, Request, VERSION, Whom, encode_request},
+        self, Ring,
+        wire::{Decoder, Event, Request, VERSION, Whom},
     },
     registry::host::lineage,
 };
@@ -38,11 +37,7 @@ pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
         }
     };
     let ids = ids(door);
-    let orphans: Vec<&String> = ids
-        .iter()
-        .filter(|id| Ring::is_kept(&door.keepers().join(format!("{id}.ring"))))
-        .filter(|id| !kept(id))
-        .collect();
+    let orphans: Vec<&String> = ids.iter().filter(|id| kept_alive(door, id)).filter(|id| !kept(id)).collect();
     if orphans.is_empty() {
         return vec![Finding::ok("orphans", "none: every child has its broker")];
     }
@@ -76,14 +71,18 @@ struct Pids {
 /// Whose processes a child's are; zeros if its ring does not tell.
 fn record(door: &Door, id: &str) -> Pids {
     Ring::open(&door.keepers().join(format!("{id}.ring")))
-        .map_or(Pids { keeper: 0, child: 0 }, |ring| Pids { keeper: ring.keeper(), child: ring.child() })
+        .map_or(Pids { keeper: 0, child: 0 }, |ring| Pids { keeper: ring.keeper_pid, child: ring.child_pid })
+}
+
+/// Whether its keeper lives.
+fn kept_alive(door: &Door, id: &str) -> bool {
+    Ring::is_kept(&door.keepers().join(format!("{id}.ring"))).unwrap_or(false)
 }
 
 /// Files of children that are neither kept nor known.
 pub(super) fn stale(door: &Door, seen: &Seen) -> Option<Finding> {
     let known = |id: &String| matches!(seen, Seen::Running { keeps, .. } if keeps.contains(id));
-    let kept = |id: &String| Ring::is_kept(&door.keepers().join(format!("{id}.ring")));
-    let stale: Vec<String> = ids(door).into_iter().filter(|id| !known(id) && !kept(id)).collect();
+    let stale: Vec<String> = ids(door).into_iter().filter(|id| !known(id) && !kept_alive(door, id)).collect();
     (!stale.is_empty()).then(|| {
         let found = format!("files of {} in {}", stale.join(", "), door.keepers().display());
         Finding::ok("leftovers", format!("{found}; the next broker removes them"))
@@ -102,30 +101,30 @@ fn ids(door: &Door) -> Vec<String> {
 
 /// Kills everything below a keeper, and waits until the keeper has ended too.
 pub(in crate::cli) fn end(socket: &Path) -> io::Result<()> {
-    let mut stream = launch::connect(socket)?;
+    let mut stream = keeper::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let kill = rustix::process::Signal::KILL.as_raw();
     let mut said = Vec::new();
-    encode_request(&Request::Hello { version: VERSION }, &mut said);
-    encode_request(&Request::Signal { signal: kill, whom: Whom::Tree }, &mut said);
+    Request::Hello { version: VERSION }.encode(&mut said);
+    Request::Signal { signal: kill, whom: Whom::Tree }.encode(&mut said);
     stream.write_all(&said)?;
     let mut decoder = Decoder::default();
     loop {
         // Its end of output is followed by the end of the connection.
         match decoder.read_from(&mut stream) {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(io::Error::other(format!("it did not end within {} s", PATIENCE.as_secs())));
             }
             Err(error) => return Err(error),
         }
-        while let Some(event) = decoder.next_event().map_err(io::Error::other)? {
+        while let Some(event) = decoder.next::<Event<'_>>().map_err(io::Error::other)? {
             if let Event::Exited { .. } = event {
                 // Someone may have been started between the look for processes and the kill.
                 let mut again = Vec::new();
-                encode_request(&Request::Signal { signal: kill, whom: Whom::Tree }, &mut again);
+                Request::Signal { signal: kill, whom: Whom::Tree }.encode(&mut again);
                 // It may have ended by now.
                 let _ = stream.write_all(&again);
                 break;
