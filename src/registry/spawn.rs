@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     fs::DirBuilder,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -179,7 +182,7 @@ impl Registry {
         let exe = place.exe.clone();
         let launched = tokio::task::spawn_blocking(move || {
             let launched = launch::launch(&exe, &spec)?;
-            let stream = launch::connect(&spec.socket);
+            let stream = launch::connect(&spec.socket).or_else(over);
             Ok::<_, LaunchError>((launched, stream))
         });
         let (launched, stream) = match launched.await {
@@ -277,6 +280,15 @@ impl Registry {
         }
         env.extend(session.env.iter().cloned());
         env.into_iter().collect()
+    }
+}
+
+/// A child that ended at once may have taken its keeper with it: then a line that is already closed says so, and the
+/// rest is in the ring.
+fn over(error: io::Error) -> io::Result<UnixStream> {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => UnixStream::pair().map(|(ours, _)| ours),
+        _ => Err(error),
     }
 }
 
