@@ -83,13 +83,14 @@ async fn nothing_in_a_message_acts_as_a_key() {
     let company = Company::new();
     let root = company.root().await;
     let expected = "\u{1b}[200~ab[201~\rc201~\u{1b}[201~\r";
-    let script = format!("printf '\\033[?2004h'; stty raw -echo; echo ready; od -An -to1 -v -N{}", expected.len());
+    let script = format!("printf '\\033[?2004h'; stty raw -echo; echo ready; od -An -to1 -v -N{}; echo over; read x", expected.len());
     let dump = root.spawn(sh(&script)).await;
     root.line(&dump, "^ready").await;
     root.say(&dump, "a\0b\u{1b}[201~\u{3}\r\nc\u{9b}201~").await;
-    root.exit(&dump).await;
+    root.line(&dump, "over").await;
     let all = root.all(&dump).await;
-    let typed: Vec<u8> = all.split_whitespace().skip(1).map(|octal| u8::from_str_radix(octal, 8).unwrap()).collect();
+    let words = all.split_whitespace().skip(1).take(expected.len());
+    let typed: Vec<u8> = words.map(|octal| u8::from_str_radix(octal, 8).unwrap()).collect();
     assert_eq!(String::from_utf8(typed).unwrap(), expected);
 }
 

@@ -121,6 +121,11 @@ impl Client {
         self.call("read_output", read).await.body()
     }
 
+    /// Ends the connection.
+    pub(crate) async fn close(self) {
+        self.service.cancel().await.unwrap();
+    }
+
     /// The tools the server tells of.
     pub(crate) async fn tools(&self) -> Vec<rmcp::model::Tool> {
         self.service.list_all_tools().await.unwrap()
