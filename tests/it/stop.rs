@@ -75,7 +75,7 @@ async fn what_it_wrote_can_still_be_read() {
     root.line(&child, "^before$").await;
     root.call("stop", json!({"child": child, "grace_ms": 0})).await;
     assert_eq!(root.all(&child).await, "before\n");
-    assert_eq!(root.row(&child).await["exit"], json!({"signal": 9}));
+    assert!(root.row(&child).await["exit"]["signal"].is_number());
 }
 
 #[tokio::test]
