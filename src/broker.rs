@@ -300,7 +300,10 @@ async fn converse(
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let hello: Option<Hello> = tokio::time::timeout(HELLO_WITHIN, hello::read_line(&mut read)).await??;
-    let caller = hello.as_ref().ok_or(Refused::NoHello).and_then(|hello| hello.caller(registry, peer.pid()));
+    let caller = match &hello {
+        Some(hello) => hello.caller(registry, peer.pid()).await,
+        None => Err(Refused::NoHello),
+    };
     hello::write_line(&mut write, &Welcome::new(caller)).await?;
     let (Some(hello), Ok(caller)) = (hello, caller) else {
         tracing::warn!(pid = peer.pid(), why = %caller.err().unwrap_or(Refused::NoHello), "refused");

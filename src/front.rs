@@ -114,8 +114,10 @@ pub async fn connect(hello: Hello) -> Result<Connected, NoBroker> {
             start_broker(&door).await?;
             continue;
         };
-        if let Ok(Some(connected)) = greet(stream, &hello).await {
-            return connected;
+        match greet(stream, &hello).await {
+            Ok(Some(connected)) => return connected,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(NoBroker::Io { socket, error }),
+            Ok(None) | Err(_) => {}
         }
     }
     Err(closed(&socket))
@@ -133,7 +135,14 @@ fn closed(socket: &Path) -> NoBroker {
     NoBroker::Io { socket: socket.to_owned(), error }
 }
 
+/// Says hello and hears the answer. A broker that is stopped takes connections and says nothing: that is told, too.
 async fn greet(stream: UnixStream, hello: &Hello) -> io::Result<Option<Result<Connected, NoBroker>>> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "the broker does not answer");
+    tokio::time::timeout(PATIENCE, exchange(stream, hello)).await.map_err(silent)?
+}
+
+async fn exchange(stream: UnixStream, hello: &Hello) -> io::Result<Option<Result<Connected, NoBroker>>> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     hello::write_line(&mut write, hello).await?;

@@ -256,6 +256,10 @@ impl Queue {
 
     fn give_up(&mut self, state: &State) -> Option<Do> {
         if let Some(current) = self.current.take() {
+            // The last stroke was taken; perhaps it is what ended the program.
+            if matches!(&current.phase, Phase::Pausing { rest, .. } if rest.is_empty()) {
+                return Some(Do::Finish(current.job.id, Outcome::Typed { from: current.from }));
+            }
             let reason = format!("it {state} while this was typed");
             return Some(Do::Finish(current.job.id, Outcome::Unknown(reason)));
         }
@@ -374,6 +378,19 @@ mod tests {
         assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(2), Outcome::Refused(_)))));
         assert_eq!(played.next(), None);
         assert!(played.queue.is_empty());
+    }
+
+    #[test]
+    fn a_message_that_ends_the_program_was_typed() {
+        let mut played = Played::new(State::Idle);
+        played.message(1, Writer::Agent).plans();
+        played.next();
+        played.queue.written(played.now);
+        assert!(matches!(played.later(300).next(), Some(Do::Write { last: true, .. })));
+        played.queue.written(played.now);
+        played.state = State::Exited(Exit::Code(3));
+        let typed = Outcome::Typed { from: Offset(5) };
+        assert_eq!(played.next(), Some(Do::Finish(DeliveryId(1), typed)));
     }
 
     #[test]

@@ -279,7 +279,7 @@ impl Reducer {
         if starting {
             return (State::Starting, "its prompt was not seen yet".into());
         }
-        if silent < self.quiet {
+        if self.output.is_some() && silent < self.quiet {
             return (State::Busy, "it is writing".into());
         }
         if self.silence_is_idle {
@@ -454,6 +454,7 @@ mod tests {
     fn silence_of_a_program_nobody_described_is_not_idleness() {
         Told::new(Rules::default())
             .is(500, "starting")
+            .is(1100, "unknown")
             .is(2000, "unknown")
             .prints(2100, "x")
             .is(2200, "busy")

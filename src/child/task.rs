@@ -39,8 +39,14 @@ use crate::{
 
 /// What an answer of the keeper is for.
 enum Pending {
-    Read { finder: Option<u64>, reply: Option<oneshot::Sender<Piece>> },
+    Read { from: Offset, max: usize, whose: Reader },
     Processes,
+}
+
+/// Who wants a piece of output.
+enum Reader {
+    Finder(u64),
+    Caller(oneshot::Sender<Piece>),
 }
 
 /// See the module.
@@ -139,6 +145,10 @@ impl Task {
             self.tick(now);
             self.speak();
             self.publish();
+            if self.reducer.state().ended() {
+                // Nothing more will match: whoever waits is told so by the end of the search.
+                self.finders.retain(|_, finder| finder.searched() < self.end);
+            }
         }
     }
 
@@ -172,9 +182,7 @@ impl Task {
                 // Whoever asked may have gone; here and below that is no concern of ours.
                 let _ = reply.send(self.show(history, known));
             }
-            Command::Read { from, max, reply } => {
-                self.read(from, max, Pending::Read { finder: None, reply: Some(reply) })
-            }
+            Command::Read { from, max, reply } => self.read(from, max, Reader::Caller(reply)),
             Command::Type { what, writer, done, reply } => {
                 let id = DeliveryId(self.next());
                 let pushed = self.queue.push(Job { id, writer, what });
@@ -191,7 +199,7 @@ impl Task {
                 let behind = (finder.searched() < self.end).then_some(finder.searched());
                 self.finders.insert(id, finder);
                 if let Some(from) = behind {
-                    self.read(from, Ring::HELD, Pending::Read { finder: Some(id), reply: None });
+                    self.read(from, Ring::HELD, Reader::Finder(id));
                 }
                 let _ = reply.send(finding);
             }

@@ -109,23 +109,23 @@ impl Hello {
             workspace,
             cwd,
             env: std::env::vars_os().filter_map(text).collect(),
-            user: std::env::var("USER").unwrap_or_else(|_| "someone".into()),
+            user: user(),
         }
     }
 
     /// Who that is, given the process on the other end. An identity must be right and its bearer inside its child; a
     /// process inside a child that shows none (some hosts drop variables) is that child, and can be nobody else.
-    pub fn caller(&self, registry: &Registry, peer: Option<i32>) -> Result<Caller, Refused> {
+    pub async fn caller(&self, registry: &Registry, peer: Option<i32>) -> Result<Caller, Refused> {
         if self.compere != PROTOCOL {
             return Err(Refused::NoHello);
         }
         let above = peer.map(lineage).unwrap_or_default();
         if let Some(identity) = &self.identity {
             let token: Token = identity.parse().map_err(|()| Refused::Identity)?;
-            let (id, keeper) = registry.bearer(&token.hash()).ok_or(Refused::Identity)?;
+            let (id, keeper) = registry.bearer(&token.hash()).await.ok_or(Refused::Identity)?;
             return if above.contains(&keeper) { Ok(Caller::Child(id)) } else { Err(Refused::Foreign) };
         }
-        if let Some(id) = registry.inside(&above) {
+        if let Some(id) = registry.inside(&above).await {
             return Ok(Caller::Child(id));
         }
         match (self.role, self.host) {
@@ -139,6 +139,12 @@ impl Hello {
     pub fn session(self) -> Session {
         Session { cwd: self.cwd, workspace: self.workspace, env: Arc::new(self.env), user: self.user }
     }
+}
+
+/// The user's name, or else their number.
+fn user() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()))
 }
 
 impl Welcome {

@@ -56,6 +56,8 @@ struct Shared {
     place: Place,
     limits: Limits,
     state: Mutex<State>,
+    /// Ticks when a spawn has come to its end, either way.
+    spawned: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -199,7 +201,7 @@ impl Registry {
     /// An empty company, whose first child will be the one after `last`.
     pub fn new(place: Place, limits: Limits, last: u32) -> Self {
         let state = Mutex::new(State { last_child: last, ..State::default() });
-        Registry(Arc::new(Shared { place, limits, state }))
+        Registry(Arc::new(Shared { place, limits, state, spawned: watch::channel(()).0 }))
     }
 
     /// The limits in force.
@@ -231,22 +233,41 @@ impl Registry {
         id
     }
 
-    /// Whose identity this is, and the keeper all its processes descend from.
-    pub fn bearer(&self, token: &TokenHash) -> Option<(ChildId, i32)> {
-        let state = self.state();
-        let id = *state.tokens.get(token)?;
-        let child = state.members.get(&id)?.child.as_ref()?;
-        (!child.status().state.ended()).then(|| (id, child.keeper()))
+    /// Whose identity this is, and the keeper all its processes descend from. A child may speak before its spawn has
+    /// been answered: then this waits for that.
+    pub async fn bearer(&self, token: &TokenHash) -> Option<(ChildId, i32)> {
+        let mut spawned = self.0.spawned.subscribe();
+        loop {
+            spawned.borrow_and_update();
+            {
+                let state = self.state();
+                let id = *state.tokens.get(token)?;
+                if let Some(child) = &state.members.get(&id)?.child {
+                    return (!child.ended()).then(|| (id, child.keeper()));
+                }
+            }
+            spawned.changed().await.ok()?;
+        }
     }
 
-    /// The child inside which a process runs, given the process and all above it.
-    pub fn inside(&self, lineage: &[i32]) -> Option<ChildId> {
-        let state = self.state();
-        let keeps = |pid: &i32| {
-            let mut children = state.members.values().filter_map(|member| member.child.as_ref());
-            children.find(|child| child.keeper() == *pid).map(Child::id)
-        };
-        lineage.iter().find_map(keeps)
+    /// The child inside which a process runs, given the process and all above it. Keepers are this process's own
+    /// children, so whoever descends from us is inside one, if perhaps one whose spawn has not been answered yet.
+    pub async fn inside(&self, lineage: &[i32]) -> Option<ChildId> {
+        let ours = std::process::id() as i32;
+        let mut spawned = self.0.spawned.subscribe();
+        loop {
+            spawned.borrow_and_update();
+            let (inside, spawning) = {
+                let state = self.state();
+                let mut children = state.members.values().filter_map(|member| member.child.as_ref());
+                let inside = children.find(|child| lineage.contains(&child.keeper())).map(Child::id);
+                (inside, state.members.values().any(|member| member.child.is_none()))
+            };
+            if inside.is_some() || !spawning || !lineage.contains(&ours) {
+                return inside;
+            }
+            spawned.changed().await.ok()?;
+        }
     }
 
     /// The child of that id or name, if the caller may do that with it.

@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     fs::DirBuilder,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -117,6 +120,7 @@ impl Drop for Reservation {
         if !self.kept {
             self.registry.state().forget(self.id, &self.registry.0.place);
         }
+        self.registry.0.spawned.send_replace(());
     }
 }
 
@@ -132,7 +136,7 @@ impl Registry {
                 return Err(SpawnError::Nothing { presets });
             }
         };
-        let cwd = session.cwd.join(wish.cwd.as_deref().unwrap_or(Path::new("")));
+        let cwd = wish.cwd.as_ref().map_or_else(|| session.cwd.clone(), |cwd| session.cwd.join(cwd));
         let program = wish.command.as_ref().and_then(|command| command.first()).map(String::as_str);
         let fallback = wish.preset.as_deref().or(program).unwrap_or("child");
         let facts = Facts {
@@ -144,6 +148,7 @@ impl Registry {
         let mut reservation = self.reserve(caller, wish.name.as_deref(), fallback, facts)?;
         let (id, token) = (reservation.id, Token::random());
         let identity = token.reveal();
+        self.bear(id, &token);
         let place = &self.0.place;
         let files = place.files(id);
         let resolved = preset::resolve(
@@ -176,7 +181,7 @@ impl Registry {
         let exe = place.exe.clone();
         let launched = tokio::task::spawn_blocking(move || {
             let launched = keeper::launch(&exe, &spec)?;
-            let stream = keeper::connect(&spec.socket);
+            let stream = keeper::connect(&spec.socket).or_else(over);
             Ok::<_, LaunchError>((launched, stream))
         });
         let (launched, stream) = match launched.await {
@@ -205,10 +210,8 @@ impl Registry {
         })
         .map_err(|error| abandon(keeper, "starting the child's thread", error))?;
         let mut state = self.state();
-        state.tokens.insert(token.hash(), id);
         let Some(member) = state.members.get_mut(&id) else { return Err(SpawnError::CallerEnded) };
         member.child = Some(child.clone());
-        member.token = Some(token.hash());
         member.env = Arc::new(resolved.env);
         member.facts.program = basename(&resolved.argv);
         let facts = member.facts.clone();
@@ -264,6 +267,15 @@ impl Registry {
         Ok(Reservation { registry: self.clone(), id, name, kept: false })
     }
 
+    /// From here on the child is known by its identity, which it may use before its spawn is answered.
+    fn bear(&self, id: ChildId, token: &Token) {
+        let mut state = self.state();
+        state.tokens.insert(token.hash(), id);
+        if let Some(member) = state.members.get_mut(&id) {
+            member.token = Some(token.hash());
+        }
+    }
+
     /// A nested agent's children get what the agent itself was given, and what its MCP host passes on over that.
     fn inherited(&self, caller: Caller, session: &Session) -> Vec<(String, String)> {
         let mut env: BTreeMap<String, String> = BTreeMap::new();
@@ -274,6 +286,15 @@ impl Registry {
         }
         env.extend(session.env.iter().cloned());
         env.into_iter().collect()
+    }
+}
+
+/// A child that ended at once may have taken its keeper with it: then a line that is already closed says so, and the
+/// rest is in the ring.
+fn over(error: io::Error) -> io::Result<UnixStream> {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => UnixStream::pair().map(|(ours, _)| ours),
+        _ => Err(error),
     }
 }
 

@@ -148,14 +148,10 @@ impl Registry {
                     let child = child.clone();
                     parts.push(
                         async move {
-                            let ended = becomes(child.clone(), Is::Exited);
-                            tokio::select! {
-                                biased;
-                                found = finding.found => match found {
-                                    Ok(found) => Ok(Woke::Match(child.id(), found.line)),
-                                    Err(_) => Ok(Woke::Exited(child.id())),
-                                },
-                                woke = ended => Ok(woke),
+                            // The search itself ends with the child, once all it wrote was searched.
+                            match finding.found.await {
+                                Ok(found) => Ok(Woke::Match(child.id(), found.line)),
+                                Err(_) => Ok(Woke::Exited(child.id())),
                             }
                         }
                         .boxed(),

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Pending, Task};
+use super::{Pending, Reader, Task};
 use crate::{
     child::{
         record,
@@ -106,11 +106,11 @@ impl Task {
     }
 
     fn data(&mut self, req: u64, from: Offset, end: Offset, bytes: &[u8]) {
-        let Some(Pending::Read { finder, reply }) = self.pending.remove(&req) else { return };
-        if let Some(reply) = reply {
-            let _ = reply.send((from, end, bytes.to_vec()));
-        }
-        let Some(id) = finder else { return };
+        let Some(Pending::Read { whose, .. }) = self.pending.remove(&req) else { return };
+        let id = match whose {
+            Reader::Caller(reply) => return drop(reply.send((from, end, bytes.to_vec()))),
+            Reader::Finder(id) => id,
+        };
         let Some(finder) = self.finders.get_mut(&id) else { return };
         finder.skip_to(from);
         finder.output(from, bytes);
@@ -118,13 +118,13 @@ impl Task {
         if finder.over() {
             self.finders.remove(&id);
         } else if next < self.end && !bytes.is_empty() {
-            self.read(next, Ring::HELD, Pending::Read { finder: Some(id), reply: None });
+            self.read(next, Ring::HELD, Reader::Finder(id));
         }
     }
 
-    pub(super) fn read(&mut self, from: Offset, max: usize, what: Pending) {
+    pub(super) fn read(&mut self, from: Offset, max: usize, whose: Reader) {
         let req = self.next();
-        self.pending.insert(req, what);
+        self.pending.insert(req, Pending::Read { from, max, whose });
         if self.keeper.is_some() {
             self.send(Request::Read { req, from, max: max.min(Ring::HELD) as u32 });
             return;
@@ -187,9 +187,10 @@ impl Task {
             None => self.reducer.lost("its keeper has ended without telling how it went"),
         }
         self.look(now);
+        // What the keeper was asked for and did not live to answer.
         for (_, pending) in std::mem::take(&mut self.pending) {
-            if let Pending::Read { reply: Some(reply), .. } = pending {
-                let _ = reply.send((self.end, self.end, Vec::new()));
+            if let Pending::Read { from, max, whose } = pending {
+                self.read(from, max, whose);
             }
         }
         self.finders.clear();

@@ -1,0 +1,16 @@
+//! Behaviour: through MCP, with real terminals and `sh`; some through the real binary. One program, so that it is
+//! linked once.
+
+mod support;
+
+mod cli;
+mod front;
+mod keeper;
+mod keys;
+mod message;
+mod nested;
+mod read;
+mod rules;
+mod spawn;
+mod stop;
+mod wait;

@@ -1,0 +1,69 @@
+//! Finding what a company has left behind, in `/proc`: reliably, since its directory's path is in the memory map of
+//! each of its keepers (the ring) and in the environment of each of its children and of its broker.
+
+use std::path::Path;
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
+};
+
+/// All processes that have this directory's path in their memory map or environment.
+pub(crate) fn mentioning(dir: &Path) -> Vec<i32> {
+    let needle = dir.as_os_str().as_encoded_bytes();
+    let mentions = |pid: &i32, file: &str| {
+        let bytes = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        bytes.windows(needle.len()).any(|window| window == needle)
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let ours = std::process::id() as i32;
+    pids.filter(|pid| *pid != ours && (mentions(pid, "maps") || mentions(pid, "environ"))).collect()
+}
+
+/// Whether a process runs: one that has ended and was not waited for does not.
+pub(crate) fn alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Waits until a process has ended.
+#[track_caller]
+pub(crate) fn gone(pid: i32) {
+    let Ok(fd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return };
+    let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+    let ended = rustix::event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&patience)).unwrap();
+    assert_eq!(ended, 1, "process {pid} has not ended: {}", command_line(pid));
+}
+
+/// Kills a process and waits for its end.
+pub(crate) fn kill(pid: i32) {
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+    gone(pid);
+}
+
+/// Kills what mentions the directory until nothing does; answers what there was.
+pub(crate) fn sweep(dir: &Path) -> Vec<String> {
+    let mut swept = Vec::new();
+    loop {
+        let left = mentioning(dir);
+        if left.is_empty() {
+            return swept;
+        }
+        for pid in left {
+            swept.push(format!("{pid} {}", command_line(pid)));
+            kill(pid);
+        }
+    }
+}
+
+fn command_line(pid: i32) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}
+
+/// The names in a directory.
+pub(crate) fn files(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
