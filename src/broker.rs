@@ -17,7 +17,7 @@ use std::{
 use etcetera::BaseStrategy;
 use rmcp::ServiceExt;
 use tokio::{
-    io::BufReader,
+    io::{AsyncReadExt, BufReader},
     net::{UnixListener, UnixStream},
     signal::unix::{SignalKind, signal},
     sync::{Semaphore, watch},
@@ -30,6 +30,7 @@ use crate::{
         door::Door,
         eof::EofHook,
         hello::{self, Hello, Refused, Welcome},
+        lines::first_request,
     },
     keeper::Ring,
     registry::{Place, Registry, limits::Limits},
@@ -317,11 +318,13 @@ async fn serve(
     registry: &Registry,
     caller: Caller,
     hello: Hello,
-    read: BufReader<tokio::net::unix::OwnedReadHalf>,
+    mut read: BufReader<tokio::net::unix::OwnedReadHalf>,
     write: tokio::net::unix::OwnedWriteHalf,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let gone = CancellationToken::new();
     let server = Server::new(registry.clone(), caller, hello.session(), gone.clone());
+    let Some(first) = first_request(&mut read).await? else { return Ok(()) };
+    let read = io::Cursor::new(first).chain(read);
     let running = server.serve((EofHook::new(read, gone), write)).await?;
     running.waiting().await?;
     tracing::info!(%caller, "disconnected");

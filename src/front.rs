@@ -116,7 +116,9 @@ pub async fn connect(hello: Hello) -> Result<Connected, NoBroker> {
         };
         match greet(stream, &hello).await {
             Ok(Some(connected)) => return connected,
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(NoBroker::Io { socket, error }),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(NoBroker::Io { socket, error });
+            }
             Ok(None) | Err(_) => {}
         }
     }

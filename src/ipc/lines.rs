@@ -1,6 +1,7 @@
 //! MCP's lines as a pipe must know them: how long one may be, whether it is JSON at all, and whose answer it wants.
 //! Knows no method and no meaning.
 
+use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
 /// Longer lines are answered with an error and skipped; rmcp would drop them without a word.
@@ -69,8 +70,24 @@ pub async fn next_line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Resul
     Ok(Line::Json(line))
 }
 
+/// The first message that wants an answer, with its newline; nothing at the end. rmcp closes a connection that begins
+/// with a notification, which some hosts send when they give up on an earlier server.
+pub async fn first_request(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<Vec<u8>>> {
+    loop {
+        match next_line(from).await? {
+            Line::End => return Ok(None),
+            Line::Wrong(_) => {}
+            Line::Json(line) => {
+                if serde_json::from_slice::<Value>(&line).is_ok_and(|message| message.get("id").is_some()) {
+                    return Ok(Some(line));
+                }
+            }
+        }
+    }
+}
+
 fn error(id: &str, code: i32, message: &str) -> String {
-    let message = serde_json::Value::from(message);
+    let message = Value::from(message);
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message}}}}}\n")
 }
 
@@ -144,10 +161,7 @@ impl Id {
 
     /// As JSON; `null` where there was none, or none we could repeat.
     fn value(&self) -> &str {
-        self.found
-            .as_deref()
-            .filter(|id| serde_json::from_str::<serde_json::Value>(id).is_ok())
-            .unwrap_or("null")
+        self.found.as_deref().filter(|id| serde_json::from_str::<Value>(id).is_ok()).unwrap_or("null")
     }
 }
 

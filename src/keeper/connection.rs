@@ -105,6 +105,8 @@ pub(super) struct Outbox {
     follow: Option<Offset>,
     /// The output frame of which something has left.
     frame: Option<Frame>,
+    /// It has said what it wants. Before, the end could be told ahead of output that it is about to ask for.
+    pub(super) heard: bool,
     told_exit: bool,
     told_eof: bool,
     /// The socket is full: wait until it is writable.
@@ -167,6 +169,7 @@ impl Outbox {
     /// Whether nothing is left to be said.
     pub(super) fn is_settled(&self, ring: &Ring, ends: Ends) -> bool {
         self.closed
+            || !self.heard
             || (self.answers.is_empty()
                 && self.frame.is_none()
                 && self.follow.is_none_or(|cursor| cursor >= ring.end())
@@ -199,6 +202,9 @@ impl Outbox {
                 self.answers.pop_front();
             }
             return Ok(true);
+        }
+        if !self.heard {
+            return Ok(false);
         }
         // With the last output comes the exit, and then maybe more output, of others at that terminal.
         let cursor = self.follow.map(|from| from.clamp(ring.start(), ring.end()));

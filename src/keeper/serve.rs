@@ -196,7 +196,10 @@ fn turn(connection: &mut Connection, ready: PollFlags, terminal: &mut Terminal) 
         let Connection { id, decoder, outbox, .. } = connection;
         while !outbox.is_full() {
             match decoder.next() {
-                Ok(Some(request)) => answer(*id, request, outbox, terminal),
+                Ok(Some(request)) => {
+                    outbox.heard = true;
+                    answer(*id, request, outbox, terminal);
+                }
                 Ok(None) => break,
                 Err(_) => return connection.abandon(),
             }

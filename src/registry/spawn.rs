@@ -293,7 +293,9 @@ impl Registry {
 /// rest is in the ring.
 fn over(error: io::Error) -> io::Result<UnixStream> {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => UnixStream::pair().map(|(ours, _)| ours),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            UnixStream::pair().map(|(ours, _)| ours)
+        }
         _ => Err(error),
     }
 }

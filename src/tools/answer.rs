@@ -71,6 +71,12 @@ pub(super) fn cut(text: &str, bytes: usize) -> String {
     format!("{}…", &text[..text.floor_char_boundary(bytes)])
 }
 
+/// All text of an answer.
+pub(super) fn text_of(result: &CallToolResult) -> String {
+    let texts = result.content.iter().filter_map(|block| block.as_text().map(|text| text.text.as_str()));
+    texts.collect::<Vec<_>>().join("\n")
+}
+
 /// Whole seconds since then.
 pub(super) fn age(then: SystemTime) -> u64 {
     then.elapsed().map_or(0, |age| age.as_secs())

@@ -6,7 +6,7 @@ use rmcp::{
 };
 
 use crate::{
-    child::{Gone, NotTyped},
+    child::{Gone, NotTyped, typing::TypingError},
     preset::PresetError,
     registry::{Denied, NotReported, limits::OverLimit, spawn::SpawnError},
 };
@@ -68,6 +68,9 @@ impl From<NotTyped> for ToolError {
                 not.to_string(),
                 "Wait until it is idle (timer_wait), or see with read_output why it does not read.",
             ),
+            NotTyped::Typing(TypingError::Empty) => {
+                ToolError::new(not.to_string(), "Say something; send_keys presses Enter alone.")
+            }
             NotTyped::Typing(_) => {
                 ToolError::new(not.to_string(), "Put what is long into a file, and send the file's path.")
             }
@@ -121,7 +124,10 @@ impl From<SpawnError> for ToolError {
             SpawnError::Message(_) => {
                 "Nothing was spawned. Put what is long into a file, and send the file's path.".into()
             }
-            SpawnError::Launch(_) => "Nothing was spawned. Correct that and call again.".into(),
+            SpawnError::Launch(launch) => {
+                let what = format!("failed to {launch}");
+                return ToolError::new(what, "Nothing was spawned. Correct that and call again.");
+            }
             SpawnError::Io { .. } => {
                 "Nothing was spawned. `compere doctor` on the command line tells more.".into()
             }

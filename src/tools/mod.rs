@@ -59,6 +59,28 @@ impl Server {
         Server { registry, caller, session: Arc::new(session), gone, router: Arc::new(router()) }
     }
 
+    /// rmcp says which argument is wrong only by its value: add what the tool takes.
+    fn with_parameters(&self, tool: &str, mut result: CallToolResult) -> CallToolResult {
+        let wrong = |block: &ContentBlock| {
+            block.as_text().is_some_and(|text| text.text.starts_with("failed to deserialize parameters"))
+        };
+        if result.is_error == Some(true)
+            && result.content.iter().any(wrong)
+            && let Some(Value::Object(takes)) =
+                self.router.get(tool).and_then(|tool| tool.input_schema.get("properties"))
+        {
+            let kind = |schema: &Value| {
+                schema["type"].as_str().map_or("one of the words above".into(), str::to_owned)
+            };
+            // It repeats the argument, however long that is.
+            let why = answer::cut(&answer::text_of(&result), 500);
+            let takes: Vec<String> =
+                takes.iter().map(|(name, schema)| format!("{name} ({})", kind(schema))).collect();
+            result.content = vec![ContentBlock::text(format!("{why}. {tool} takes {}.", takes.join(", ")))];
+        }
+        result
+    }
+
     fn writer(&self) -> Writer {
         match self.caller {
             Caller::Person => Writer::Person,
@@ -151,7 +173,10 @@ impl ServerHandler for Server {
             }
         };
         match response {
-            Ok(CallToolResponse::Complete(result)) => Ok(answer::with_unread(self, &name, result).into()),
+            Ok(CallToolResponse::Complete(result)) => {
+                let result = self.with_parameters(&name, result);
+                Ok(answer::with_unread(self, &name, result).into())
+            }
             other => other,
         }
     }

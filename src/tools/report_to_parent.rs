@@ -18,8 +18,8 @@ pub(super) struct ReportToParent {
     status: ReportStatus,
     /// What your parent needs to know, of up to 64 KiB.
     message: String,
-    /// Anything a program shall read, of up to 64 KiB as JSON.
-    data: Option<serde_json::Value>,
+    /// Anything a program shall read, as an object of up to 64 KiB.
+    data: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,7 +42,8 @@ impl Server {
         open_world_hint = false
     ))]
     async fn report_to_parent(&self, Parameters(ask): Parameters<ReportToParent>) -> Answer {
-        let data = ask.data.as_ref().map_or(0, |data| data.to_string().len());
+        let attached = ask.data.map(serde_json::Value::Object);
+        let data = attached.as_ref().map_or(0, |data| data.to_string().len());
         for (what, bytes) in [("message", ask.message.len()), ("data", data)] {
             if bytes > MAX {
                 let error = format!("the {what} is {bytes} bytes long, and {MAX} are the most");
@@ -52,7 +53,7 @@ impl Server {
         if ask.message.trim().is_empty() {
             return Err(ToolError::new("the message is empty", "Say what your parent needs to know."));
         }
-        let (report, to) = self.registry.report(self.caller, ask.status, ask.message, ask.data)?;
+        let (report, to) = self.registry.report(self.caller, ask.status, ask.message, attached)?;
         Ok(record(&Reported { report, to: to.to_string() }))
     }
 }

@@ -93,7 +93,10 @@ async fn the_same_host_finds_its_children_again() {
         let mut front = real.raw();
         front.initialize().await;
         let list = call(&mut front, 1, "list_children", json!({})).await["structuredContent"].clone();
-        assert_eq!([&list["you"]["id"], &json!(list["children"].as_array().unwrap().len())], [&json!("r1"), &json!(turn)]);
+        assert_eq!(
+            [&list["you"]["id"], &json!(list["children"].as_array().unwrap().len())],
+            [&json!("r1"), &json!(turn)]
+        );
         sleeper(&mut front).await;
         front.end();
         front.ended().await;
@@ -177,7 +180,10 @@ async fn the_legacy_era_is_spoken() {
     assert!(hello["result"]["instructions"].as_str().unwrap().contains("timer_wait"));
     let list = call(&mut front, 1, "list_children", json!({})).await;
     assert_eq!(list["structuredContent"]["children"], json!([]));
-    assert_eq!(serde_json::from_str::<Value>(list["content"][0]["text"].as_str().unwrap()).unwrap(), list["structuredContent"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(list["content"][0]["text"].as_str().unwrap()).unwrap(),
+        list["structuredContent"]
+    );
 }
 
 #[tokio::test]

@@ -48,7 +48,9 @@ async fn a_key_nobody_has_is_refused_with_a_list_and_nothing_is_pressed() {
     let child = root.spawn(sh("stty raw -echo; echo ready; od -An -to1 -N1")).await;
     root.line(&child, "^ready").await;
     let refused = root.call("send_keys", json!({"to": child, "keys": ["a", "Retrun"]})).await;
-    refused.says("keys[1] is \"Retrun\", which is no key; there are Enter, Escape, Tab").says("Nothing was typed");
+    refused
+        .says("keys[1] is \"Retrun\", which is no key; there are Enter, Escape, Tab")
+        .says("Nothing was typed");
     root.call("send_keys", json!({"to": child, "keys": []})).await.says("there is no key in the list");
     root.call("send_keys", json!({"to": child, "keys": ["z"]})).await;
     root.line(&child, "172").await;
@@ -58,7 +60,9 @@ async fn a_key_nobody_has_is_refused_with_a_list_and_nothing_is_pressed() {
 async fn keys_wait_for_nothing_when_a_question_is_on_the_screen() {
     let company = Company::new();
     let root = company.root().await;
-    let child = root.spawn(sh("printf 'Sure? [y/n] '; stty raw -echo; dd bs=1 count=1 2>/dev/null | od -An -c")).await;
+    let child = root
+        .spawn(sh("printf 'Sure? [y/n] '; stty raw -echo; dd bs=1 count=1 2>/dev/null | od -An -c"))
+        .await;
     root.line(&child, "Sure").await;
     root.call("send_keys", json!({"to": child, "keys": ["y"]})).await;
     root.exit(&child).await;

@@ -13,7 +13,8 @@ use crate::support::{Company, sh};
 async fn a_message_is_typed_exactly_once() {
     let company = Company::new();
     let root = company.root().await;
-    let reader = root.spawn(sh("stty -echo; echo ready; while read line; do echo \"got <$line>\"; done")).await;
+    let reader =
+        root.spawn(sh("stty -echo; echo ready; while read line; do echo \"got <$line>\"; done")).await;
     root.line(&reader, "^ready$").await;
     root.say(&reader, "one two").await;
     root.say(&reader, "last").await;
@@ -43,18 +44,28 @@ async fn several_lines_reach_bash_as_one_paste() {
     root.line(&bash, "^all$").await;
     let all = root.all(&bash).await;
     assert!(all.contains("n=1\nn=2\nn=3\nall\n"), "{all}");
-    assert_eq!(all.matches("\n$ ").count() + all.matches("\n> ").count(), 1, "one prompt after one paste: {all}");
+    assert_eq!(
+        all.matches("\n$ ").count() + all.matches("\n> ").count(),
+        1,
+        "one prompt after one paste: {all}"
+    );
 }
 
 #[tokio::test]
 async fn a_line_the_kernel_would_cut_is_refused_and_nothing_is_typed() {
     let company = Company::new();
     let root = company.root().await;
-    let reader = root.spawn(sh("stty -echo; echo ready; while read line; do echo \"got ${#line}\"; done")).await;
+    let reader =
+        root.spawn(sh("stty -echo; echo ready; while read line; do echo \"got ${#line}\"; done")).await;
     root.line(&reader, "^ready$").await;
     let long = root.call("send_message_to", json!({"to": reader, "message": "x".repeat(4095)})).await;
     assert_eq!(long["status"], "refused");
-    assert!(long["reason"].as_str().unwrap().contains("line 1 has 4096 bytes; this program reads whole lines of at most 4095"));
+    assert!(
+        long["reason"]
+            .as_str()
+            .unwrap()
+            .contains("line 1 has 4096 bytes; this program reads whole lines of at most 4095")
+    );
     root.say(&reader, &"y".repeat(4094)).await;
     root.line(&reader, "^got 4094$").await;
     assert_eq!(root.all(&reader).await, "ready\ngot 4094\n");
@@ -67,7 +78,10 @@ async fn what_cannot_be_typed_is_refused_in_words() {
     let cat = root.spawn(sh("stty -echo; echo ready; cat")).await;
     root.line(&cat, "^ready$").await;
     for (message, words) in [
-        ("x".repeat(10 << 20), "the message has 10485760 bytes; at most 262144 can be typed. Put what is long into a file"),
+        (
+            "x".repeat(10 << 20),
+            "the message has 10485760 bytes; at most 262144 can be typed. Put what is long into a file",
+        ),
         (String::new(), "the message is empty"),
         ("\u{1b}\0 \n".to_owned(), "the message is empty"),
     ] {
@@ -83,7 +97,10 @@ async fn nothing_in_a_message_acts_as_a_key() {
     let company = Company::new();
     let root = company.root().await;
     let expected = "\u{1b}[200~ab[201~\rc201~\u{1b}[201~\r";
-    let script = format!("printf '\\033[?2004h'; stty raw -echo; echo ready; od -An -to1 -v -N{}; echo over; read x", expected.len());
+    let script = format!(
+        "printf '\\033[?2004h'; stty raw -echo; echo ready; od -An -to1 -v -N{}; echo over; read x",
+        expected.len()
+    );
     let dump = root.spawn(sh(&script)).await;
     root.line(&dump, "^ready").await;
     root.say(&dump, "a\0b\u{1b}[201~\u{3}\r\nc\u{9b}201~").await;
@@ -103,7 +120,8 @@ async fn a_message_before_the_prompt_waits_for_it() {
     let rc = company.work().join("rc");
     std::fs::write(&rc, "stty -echo; read go < go; stty echo; PS1='$ '").unwrap();
     let slow = root.spawn(json!(["bash", "--noprofile", "--rcfile", rc, "-i"])).await;
-    let early = root.call("send_message_to", json!({"to": slow, "message": "echo do''ne", "wait_ms": 0})).await;
+    let early =
+        root.call("send_message_to", json!({"to": slow, "message": "echo do''ne", "wait_ms": 0})).await;
     assert_eq!([&early["status"], &early["state"]], ["queued", "starting"]);
     assert_eq!(root.row(&slow).await["queued"], 1);
     std::fs::write(&fifo, "go\n").unwrap();
@@ -115,7 +133,8 @@ async fn a_message_before_the_prompt_waits_for_it() {
 async fn the_first_message_is_delivered_when_the_shell_is_ready() {
     let company = Company::new();
     let root = company.root().await;
-    let arguments = json!({"preset": "shell", "env": {"SHELL": "/bin/sh", "PS1": "$ "}, "message": "echo fi''rst"});
+    let arguments =
+        json!({"preset": "shell", "env": {"SHELL": "/bin/sh", "PS1": "$ "}, "message": "echo fi''rst"});
     let shell = root.call("spawn", arguments).await;
     assert!(shell["delivery"].is_string(), "{}", shell.text());
     root.line(shell["child"].as_str().unwrap(), "^first$").await;
@@ -136,7 +155,8 @@ async fn a_message_to_one_that_ended_is_refused() {
 async fn two_senders_at_once_do_not_mix() {
     let company = Company::new();
     let (root, person) = (company.root().await, company.person().await);
-    let reader = root.spawn(sh("stty -echo; echo ready; while read line; do echo \"got <$line>\"; done")).await;
+    let reader =
+        root.spawn(sh("stty -echo; echo ready; while read line; do echo \"got <$line>\"; done")).await;
     root.line(&reader, "^ready$").await;
     let text = |who: &str, n: usize| format!("{who}{n} {}", who.repeat(200));
     let send = async |client: &crate::support::Client, who: &str| {
@@ -161,7 +181,9 @@ async fn a_child_that_never_reads_holds_nobody_else_up() {
     let root = company.root().await;
     let deaf = root.spawn(sh("stty raw -echo; echo ready; exec sleep 1000")).await;
     root.line(&deaf, "^ready").await;
-    let big = root.call("send_message_to", json!({"to": deaf, "message": "x".repeat(200_000), "wait_ms": 50})).await;
+    let big = root
+        .call("send_message_to", json!({"to": deaf, "message": "x".repeat(200_000), "wait_ms": 50}))
+        .await;
     assert_eq!(big["status"], "queued", "{}", big.text());
     let next = root.call("send_message_to", json!({"to": deaf, "message": "y", "wait_ms": 0})).await;
     assert_eq!([&next["status"], &next["before"]], [&json!("queued"), &json!(1)]);
@@ -191,7 +213,8 @@ async fn no_more_than_a_hundred_messages_wait() {
 async fn a_person_keeps_agents_out_and_is_not_kept_out() {
     let company = Company::new();
     let person = company.person().await;
-    let child = person.spawn(sh("stty -echo; echo ready; while read line; do echo \"got <$line>\"; done")).await;
+    let child =
+        person.spawn(sh("stty -echo; echo ready; while read line; do echo \"got <$line>\"; done")).await;
     person.line(&child, "^ready$").await;
     assert_eq!(person.row(&child).await["owner_who"], "ada");
     // No agent has a person's child below it; so the agent's message goes to the child's handle.

@@ -15,7 +15,8 @@ fn call(tool: &str, arguments: &Value) -> String {
 async fn a_program_in_a_child_reports_and_ends_its_parents_wait() {
     let real = Real::new();
     let host = real.client().await;
-    let report = call("report_to_parent", &json!({"status": "blocked", "message": "which one?", "data": {"n": 1}}));
+    let report =
+        call("report_to_parent", &json!({"status": "blocked", "message": "which one?", "data": {"n": 1}}));
     let child = host.spawn_with(sh(&format!("{report}; read x")), json!({"name": "worker"})).await;
     let woke = host.call("timer_wait", json!({"timeout_ms": 20_000})).await;
     let report = &woke.woke("report")["reports"][0];
@@ -37,7 +38,10 @@ async fn an_identity_is_good_only_within_its_child_and_while_it_lives() {
         real.call_with(&env, "list_children", json!({})).await
     };
     let refused = from_outside(token).await;
-    assert!(refused.contains("this identity belongs to a child that this process does not run in"), "{refused}");
+    assert!(
+        refused.contains("this identity belongs to a child that this process does not run in"),
+        "{refused}"
+    );
     for wrong in ["f".repeat(64), "x".into(), String::new()] {
         let refused = from_outside(&wrong).await;
         assert!(refused.contains("no child has this identity"), "{wrong}: {refused}");
@@ -63,7 +67,9 @@ async fn a_process_in_a_child_that_shows_no_identity_is_that_child_all_the_same(
     let real = Real::new();
     let host = real.client().await;
     let list = call("list_children", &json!({}));
-    let script = format!("env -u COMPERE_IDENTITY -u COMPERE_SOCKET {list}; (setsid env -u COMPERE_IDENTITY {list}); read x");
+    let script = format!(
+        "env -u COMPERE_IDENTITY -u COMPERE_SOCKET {list}; (setsid env -u COMPERE_IDENTITY {list}); read x"
+    );
     let child = host.spawn_with(sh(&script), json!({"cols": 1000})).await;
     host.line(&child, r#""you":\{"id":"c1","name":"sh","parent":"r1"(.|\n)*"#).await;
     assert!(!host.all(&child).await.contains("\"you\":{\"id\":\"person\""));
@@ -74,7 +80,9 @@ async fn a_child_of_a_child_inherits_and_answers_to_it() {
     let real = Real::new();
     let host = real.client().await;
     let script = company_script();
-    let child = host.spawn_with(sh(&script), json!({"env": {"GIVEN": "heirloom", "COMPERE": COMPERE}, "cols": 1000})).await;
+    let child = host
+        .spawn_with(sh(&script), json!({"env": {"GIVEN": "heirloom", "COMPERE": COMPERE}, "cols": 1000}))
+        .await;
     host.line(&child, "from-below").await;
     let all = host.call("list_children", json!({})).await;
     let rows = all["children"].as_array().unwrap();
@@ -109,9 +117,13 @@ async fn a_child_sees_those_around_it_and_rules_only_those_below() {
     company.child("c2").await.spawn_with(sh("read x"), json!({"name": "theirs"})).await;
 
     let list = me.call("list_children", json!({})).await;
-    let children: Vec<&Value> = list["children"].as_array().unwrap().iter().map(|row| &row["child"]).collect();
+    let children: Vec<&Value> =
+        list["children"].as_array().unwrap().iter().map(|row| &row["child"]).collect();
     assert_eq!(children, ["c3"]);
-    assert_eq!(list["around_you"], json!([{"child": "c2", "name": "other", "is_your": "sibling", "state": list["around_you"][0]["state"]}]));
+    assert_eq!(
+        list["around_you"],
+        json!([{"child": "c2", "name": "other", "is_your": "sibling", "state": list["around_you"][0]["state"]}])
+    );
     assert_eq!([&list["you"]["id"], &list["you"]["name"], &list["you"]["parent"]], ["c1", "me", "r1"]);
     assert!(!me.call("read_output", json!({"child": "c1"})).await.is_error(), "it may read itself");
     assert!(!me.call("read_output", json!({"child": "mine"})).await.is_error());
@@ -148,12 +160,23 @@ async fn a_report_has_its_bounds() {
     let child = company.child("c1").await;
     for (arguments, words) in [
         (json!({"status": "done", "message": " \n"}), "the message is empty"),
-        (json!({"status": "done", "message": "x".repeat(70_000)}), "the message is 70000 bytes long, and 65536 are the most. Write it to a file"),
-        (json!({"status": "done", "message": "x", "data": "y".repeat(70_000)}), "the data is 70002 bytes long"),
+        (
+            json!({"status": "done", "message": "x".repeat(70_000)}),
+            "the message is 70000 bytes long, and 65536 are the most. Write it to a file",
+        ),
+        (
+            json!({"status": "done", "message": "x", "data": {"y": "y".repeat(70_000)}}),
+            "the data is 70008 bytes long",
+        ),
     ] {
         child.call("report_to_parent", arguments).await.says(words);
     }
-    assert!(child.refused("report_to_parent", json!({"status": "fine", "message": "x"})).await.contains("unknown variant `fine`"));
+    assert!(
+        child
+            .refused("report_to_parent", json!({"status": "fine", "message": "x"}))
+            .await
+            .contains("unknown variant `fine`")
+    );
     assert_eq!(root.call("read_reports", json!({})).await["reports"], json!([]));
 }
 
@@ -166,7 +189,8 @@ async fn a_report_to_a_parent_that_ended_goes_to_the_one_above() {
     company.child("c1").await.spawn(sh("read x")).await;
     root.say(&parent, "go").await;
     root.exit(&parent).await;
-    let reported = company.child("c2").await.call("report_to_parent", json!({"status": "done", "message": "x"})).await;
+    let reported =
+        company.child("c2").await.call("report_to_parent", json!({"status": "done", "message": "x"})).await;
     assert_eq!(reported["to"], "r1");
     let reports = root.call("read_reports", json!({})).await;
     assert_eq!([&reports["reports"][0]["from"], &reports["reports"][0]["meant_for"]], ["c2", "c1"]);
@@ -178,7 +202,9 @@ async fn there_is_a_last_generation() {
     company.root().await.spawn(sh("read x")).await;
     company.child("c1").await.spawn(sh("read x")).await;
     let third = company.child("c2").await.call("spawn", json!({"command": ["true"]})).await;
-    third.says("a child here would be generation 3, and the limit is 2. Do this yourself").says("config.json");
+    third
+        .says("a child here would be generation 3, and the limit is 2. Do this yourself")
+        .says("config.json");
 }
 
 #[tokio::test]
@@ -203,7 +229,10 @@ async fn a_tree_and_a_minute_have_their_limits_too() {
     let child = company.child("c1").await;
     child.spawn(sh("read x")).await;
     for client in [&root, &child] {
-        client.call("spawn", json!({"command": ["true"]})).await.says("your tree has 2 live children, which is the limit");
+        client
+            .call("spawn", json!({"command": ["true"]}))
+            .await
+            .says("your tree has 2 live children, which is the limit");
     }
     let company = Company::with(Limits { spawns_per_minute: 2, ..Limits::default() });
     let root = company.root().await;
@@ -211,5 +240,7 @@ async fn a_tree_and_a_minute_have_their_limits_too() {
         let child = root.spawn(sh("exit 0")).await;
         root.exit(&child).await;
     }
-    root.call("spawn", json!({"command": ["true"]})).await.says("your tree spawned 2 children within a minute");
+    root.call("spawn", json!({"command": ["true"]}))
+        .await
+        .says("your tree spawned 2 children within a minute");
 }

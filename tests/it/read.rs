@@ -14,13 +14,18 @@ async fn stream(client: &Client, child: &str, more: Value) -> Answer {
 async fn the_screen_is_text_with_its_figures() {
     let company = Company::new();
     let root = company.root().await;
-    let child = root.spawn_with(sh("printf 'one\\n\\033[1mtwo\\033[0m  '; read x"), json!({"rows": 5, "cols": 20})).await;
+    let child = root
+        .spawn_with(sh("printf 'one\\n\\033[1mtwo\\033[0m  '; read x"), json!({"rows": 5, "cols": 20}))
+        .await;
     root.line(&child, "^two").await;
     let screen = root.call("read_output", json!({"child": child})).await;
     assert_eq!(screen.body(), "one\ntwo");
     assert!(screen.text().starts_with("[c1 sh · screen 5x20 · cursor 2,6 · "), "{}", screen.text());
     assert_eq!(screen.meta("cursor"), json!({"row": 1, "col": 5, "visible": true}));
-    assert_eq!([screen.meta("rows"), screen.meta("cols"), screen.meta("alternate")], [json!(5), json!(20), json!(false)]);
+    assert_eq!(
+        [screen.meta("rows"), screen.meta("cols"), screen.meta("alternate")],
+        [json!(5), json!(20), json!(false)]
+    );
 }
 
 #[tokio::test]
@@ -70,7 +75,11 @@ async fn a_screen_that_is_too_long_says_what_was_cut() {
     root.line(&child, "^end").await;
     let cut = root.call("read_output", json!({"child": child, "max_bytes": 10})).await;
     assert_eq!(cut.body(), "29\n30\nend");
-    assert!(cut.text().contains("[the first 75 bytes are cut; max_bytes up to 262144 shows more]"), "{}", cut.text());
+    assert!(
+        cut.text().contains("[the first 75 bytes are cut; max_bytes up to 262144 shows more]"),
+        "{}",
+        cut.text()
+    );
 }
 
 #[tokio::test]
@@ -84,7 +93,12 @@ async fn a_full_screen_program_is_on_the_alternate_screen() {
     root.say(&child, "x").await;
     root.line(&child, "after").await;
     let after = root.call("read_output", json!({"child": child})).await;
-    assert_eq!((after.meta("alternate"), after.body().starts_with("before\n")), (json!(false), true), "{}", after.text());
+    assert_eq!(
+        (after.meta("alternate"), after.body().starts_with("before\n")),
+        (json!(false), true),
+        "{}",
+        after.text()
+    );
 }
 
 #[tokio::test]
@@ -110,7 +124,11 @@ async fn a_flood_drops_the_oldest_and_says_how_much_and_the_rest_has_no_gap() {
     }
     let numbers: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
     // The first piece begins with a whole line.
-    assert!((dropped / 8..=dropped / 8 + 1).contains(&(numbers[0] - 100_000)), "{} after {dropped} bytes", numbers[0]);
+    assert!(
+        (dropped / 8..=dropped / 8 + 1).contains(&(numbers[0] - 100_000)),
+        "{} after {dropped} bytes",
+        numbers[0]
+    );
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "a gap or a double");
     assert_eq!(numbers.last(), Some(&499_999));
 }
@@ -133,7 +151,11 @@ async fn since_may_count_back_and_may_be_beyond_the_end() {
         let read = stream(&root, &child, json!({"since": since})).await;
         let got = (read.body(), [read.meta("from"), read.meta("next")]);
         assert_eq!(got, (text.to_owned(), figures.map(Value::from)), "since {since}");
-        assert_eq!(read.text().contains("since is beyond the end"), since.as_i64() > Some(13), "since {since}");
+        assert_eq!(
+            read.text().contains("since is beyond the end"),
+            since.as_i64() > Some(13),
+            "since {since}"
+        );
     }
 }
 

@@ -58,7 +58,8 @@ fn sources() -> Vec<Source> {
 
 /// The modules of the crate that this code names: `crate::x` wherever, and each `x` of `use crate::{x…, y…}`.
 fn used(code: &str) -> Vec<String> {
-    let word = |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    let word =
+        |text: &str| text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
     let mut used = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
@@ -91,9 +92,12 @@ fn used(code: &str) -> Vec<String> {
 
 #[test]
 fn what_a_use_names_is_found() {
-    assert_eq!(used("use crate::id::X; use crate::{\n  child::{A, b::C},\n  keeper::{self, d},\n  id,\n}; x(crate::cli::y)"), [
-        "id", "child", "keeper", "id", "cli"
-    ]);
+    assert_eq!(
+        used(
+            "use crate::id::X; use crate::{\n  child::{A, b::C},\n  keeper::{self, d},\n  id,\n}; x(crate::cli::y)"
+        ),
+        ["id", "child", "keeper", "id", "cli"]
+    );
 }
 
 #[test]
@@ -142,8 +146,11 @@ fn no_file_is_too_long_to_be_read_at_once() {
 
 #[test]
 fn every_file_says_first_what_it_is_for() {
-    let silent: Vec<PathBuf> =
-        sources().into_iter().filter(|source| !source.text.starts_with("//!")).map(|source| source.path).collect();
+    let silent: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|source| !source.text.starts_with("//!"))
+        .map(|source| source.path)
+        .collect();
     assert!(silent.is_empty(), "{silent:?}");
 }
 

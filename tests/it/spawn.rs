@@ -19,13 +19,16 @@ async fn what_cannot_run_is_refused_in_words_and_nothing_is_spawned() {
         (json!({}), "neither a preset nor a command was given. Give preset (one of "),
         (json!({"command": []}), "the command is empty"),
         (json!({"command": [""]}), "the command is empty"),
-        (json!({"command": ["no-such-program"]}), "there is no program no-such-program in PATH (/usr/local/bin:"),
-        (json!({"command": ["./none"]}), "there is no program ./none in "),
+        (
+            json!({"command": ["no-such-program"]}),
+            "failed to find the program \"no-such-program\" in \"/usr/local/bin:",
+        ),
+        (json!({"command": ["./none"]}), "failed to find the program \"./none\" in "),
         (json!({"command": ["./file"]}), "is not executable"),
-        (json!({"command": ["./lost.sh"]}), "wants the interpreter /no/such/shell, which does not exist"),
+        (json!({"command": ["./lost.sh"]}), "its interpreter \"/no/such/shell\" is missing or not executable"),
         (json!({"command": ["sh", "-c", "a\0b"]}), "command[2] holds a NUL byte"),
-        (json!({"command": ["sh"], "cwd": "none"}), "/work/none does not exist"),
-        (json!({"command": ["sh"], "cwd": "file"}), "/work/file is not a directory"),
+        (json!({"command": ["sh"], "cwd": "none"}), "/work/none\": it does not exist"),
+        (json!({"command": ["sh"], "cwd": "file"}), "/work/file\": it is not a directory"),
         (json!({"command": ["sh"], "cwd": "a\0b"}), "NUL"),
         (json!({"command": ["sh"], "name": "c7"}), "\"c7\" cannot be a name. Use 1 to 40 letters"),
         (json!({"command": ["sh"], "name": "a b"}), "cannot be a name"),
@@ -34,8 +37,11 @@ async fn what_cannot_run_is_refused_in_words_and_nothing_is_spawned() {
         (json!({"command": ["sh"], "env": {"": "1"}}), "has no name"),
         (json!({"command": ["sh"], "env": {"A=B": "1"}}), "has '=' or NUL in its name"),
         (json!({"command": ["sh"], "env": {"A": "\0"}}), "has NUL in its value"),
-        (json!({"command": ["sh", "x".repeat(200_000)]}), "argument 1 is 200001 bytes long"),
-        (json!({"preset": "claud"}), "no preset is named \"claud\" (perhaps claude?); there are claude, codex"),
+        (json!({"command": ["sh", "x".repeat(200_000)]}), "has 200001 bytes, of which the kernel passes 131072"),
+        (
+            json!({"preset": "claud"}),
+            "no preset is named \"claud\" (perhaps claude?); there are claude, codex",
+        ),
     ] {
         root.call("spawn", arguments).await.says(words);
     }
@@ -51,7 +57,11 @@ async fn an_unknown_parameter_is_refused_with_a_list_of_those_there_are() {
     for (tool, arguments, words) in [
         ("spawn", json!({"cmd": ["sh"]}), "unknown field `cmd`, expected one of `preset`, `command`, `name`"),
         ("spawn", json!({"command": "sh"}), "expected a sequence"),
-        ("read_output", json!({"child": "c1", "mode": "screenshot"}), "unknown variant `screenshot`, expected `screen` or `stream`"),
+        (
+            "read_output",
+            json!({"child": "c1", "mode": "screenshot"}),
+            "unknown variant `screenshot`, expected `screen` or `stream`",
+        ),
         ("stop", json!({}), "missing field `child`"),
         ("timer_wait", json!({"timeout_ms": -1}), "invalid value: integer `-1`"),
     ] {
@@ -64,7 +74,9 @@ async fn an_unknown_parameter_is_refused_with_a_list_of_those_there_are() {
 async fn a_size_is_brought_within_what_a_terminal_can_be() {
     let company = Company::new();
     let root = company.root().await;
-    for (rows, cols, size) in [(24, 80, "24 80"), (0, 0, "1 2"), (65_535, 65_535, "500 1000"), (-1, -1, "1 2")] {
+    for (rows, cols, size) in
+        [(24, 80, "24 80"), (0, 0, "1 2"), (65_535, 65_535, "500 1000"), (-1, -1, "1 2")]
+    {
         let child = root.spawn_with(sh("stty size"), json!({"rows": rows, "cols": cols})).await;
         root.exit(&child).await;
         assert_eq!(root.all(&child).await.trim(), size);
@@ -76,7 +88,8 @@ async fn its_directory_its_variables_and_its_arguments_reach_the_child() {
     let company = Company::new();
     std::fs::create_dir(company.work().join("sub")).unwrap();
     let root = company.root().await;
-    let command = json!(["sh", "-c", "pwd; echo $GREETING $TERM $HOME; printf '<%s>' \"$@\"", "sh", "a b", "", "é\n"]);
+    let command =
+        json!(["sh", "-c", "pwd; echo $GREETING $TERM $HOME; printf '<%s>' \"$@\"", "sh", "a b", "", "é\n"]);
     let child = root.spawn_with(command, json!({"cwd": "sub", "env": {"GREETING": "bonjour"}})).await;
     root.exit(&child).await;
     let (work, home) = (company.work(), company.dir().display().to_string());
@@ -123,7 +136,10 @@ async fn a_child_gets_the_signals_and_the_mask_of_a_fresh_login() {
     let lines: Vec<&str> = all.lines().collect();
     assert_eq!(lines[0], "SigBlk:\t0000000000000000");
     // glibc's posix_spawn ignores its own 32 and 33 for the processes it starts.
-    assert!(["0000000000000000", "0000000180000000"].contains(&lines[1].trim_start_matches("SigIgn:\t")), "{all}");
+    assert!(
+        ["0000000000000000", "0000000180000000"].contains(&lines[1].trim_start_matches("SigIgn:\t")),
+        "{all}"
+    );
     assert_eq!(lines[2], format!("{:04o}", mask.bits()));
 }
 

@@ -24,7 +24,12 @@ async fn no_descendant_is_left_wherever_it_hides() {
     }
     assert!(pids.iter().all(|pid| alive(*pid)));
     let stopped = root.call("stop", json!({"child": child, "grace_ms": 50})).await;
-    assert_eq!([&stopped["left"], &stopped["exit"]], [&json!([]), &json!({"signal": 9})], "{}", stopped.text());
+    assert_eq!(
+        [&stopped["left"], &stopped["exit"]],
+        [&json!([]), &json!({"signal": 9})],
+        "{}",
+        stopped.text()
+    );
     assert!(!pids.iter().any(|pid| alive(*pid)), "{pids:?}");
     assert!(mentioning(company.dir()).is_empty());
 }
@@ -39,7 +44,11 @@ async fn one_that_heeds_the_signal_is_not_killed() {
     let stopped = root.call("stop", json!({"child": child, "grace_ms": 20_000})).await;
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(stopped["left"], json!([]));
-    assert!(stopped["exit"] == json!({"code": 5}) || stopped["exit"] == json!({"signal": 1}), "{}", stopped.text());
+    assert!(
+        stopped["exit"] == json!({"code": 5}) || stopped["exit"] == json!({"signal": 1}),
+        "{}",
+        stopped.text()
+    );
 }
 
 #[tokio::test]

@@ -113,7 +113,12 @@ async fn idle_after_a_message_is_idle_after_what_it_asked_for() {
 async fn an_exit_ends_any_wait_for_that_child() {
     let company = Company::new();
     let root = company.root().await;
-    for until in [json!({"is": "exited"}), json!({"is": "idle"}), json!({"is": "needs_input"}), json!({"matches": "never"})] {
+    for until in [
+        json!({"is": "exited"}),
+        json!({"is": "idle"}),
+        json!({"is": "needs_input"}),
+        json!({"matches": "never"}),
+    ] {
         let bash = root.bash().await;
         let mut until = until;
         until["child"] = bash.clone().into();
@@ -170,13 +175,28 @@ async fn what_cannot_be_waited_for_is_refused_in_words() {
     let plain = root.spawn(json!(["sleep", "1000"])).await;
     for (arguments, words) in [
         (json!({}), "neither timeout_ms nor wait_id was given. Give timeout_ms"),
-        (json!({"timeout_ms": 1, "until": [{}]}), "a condition of until says too little or too much. Give {\"report\": true}"),
+        (
+            json!({"timeout_ms": 1, "until": [{}]}),
+            "a condition of until says too little or too much. Give {\"report\": true}",
+        ),
         (json!({"timeout_ms": 1, "until": [{"report": true, "child": "c1"}]}), "too little or too much"),
         (json!({"timeout_ms": 1, "until": [{"child": plain}]}), "too little or too much"),
-        (json!({"timeout_ms": 1, "until": [{"child": plain, "matches": "a(b"}]}), "matches is no regular expression"),
-        (json!({"timeout_ms": 1, "until": [{"child": plain, "is": "idle"}]}), "nothing shows when c1 is idle: no preset describes sleep. Wait for a pattern"),
-        (json!({"timeout_ms": 1, "until": [{"child": "c9", "is": "exited"}]}), "there is no child c9. There is c1 (sleep)"),
-        (json!({"timeout_ms": 1, "until": vec![json!({"report": true}); 65]}), "65 conditions, and 64 are the most"),
+        (
+            json!({"timeout_ms": 1, "until": [{"child": plain, "matches": "a(b"}]}),
+            "matches is no regular expression",
+        ),
+        (
+            json!({"timeout_ms": 1, "until": [{"child": plain, "is": "idle"}]}),
+            "nothing shows when c1 is idle: no preset describes sleep. Wait for a pattern",
+        ),
+        (
+            json!({"timeout_ms": 1, "until": [{"child": "c9", "is": "exited"}]}),
+            "there is no child c9. There is c1 (sleep)",
+        ),
+        (
+            json!({"timeout_ms": 1, "until": vec![json!({"report": true}); 65]}),
+            "65 conditions, and 64 are the most",
+        ),
         (json!({"wait_id": "w7"}), "there is no wait w7. It is over; start a new one"),
         (json!({"wait_id": "w7", "until": []}), "until cannot be changed while a wait goes on"),
     ] {

@@ -106,8 +106,13 @@ impl Drop for Company {
                 let all = registry.family(Caller::Person);
                 let keepers: Vec<i32> = all.iter().map(|found| found.child.keeper()).collect();
                 let stops = all.iter().map(|found| registry.stop(found.node.id, Duration::ZERO));
-                let left: Vec<i32> =
-                    join_all(stops).await.into_iter().flatten().flat_map(|ended| ended.left).map(|left| left.pid).collect();
+                let left: Vec<i32> = join_all(stops)
+                    .await
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|ended| ended.left)
+                    .map(|left| left.pid)
+                    .collect();
                 (keepers, left)
             })
         })

@@ -112,7 +112,10 @@ impl Client {
     pub(crate) async fn row(&self, child: &str) -> Value {
         let list = self.call("list_children", json!({})).await;
         let rows = list["children"].as_array().unwrap();
-        rows.iter().find(|row| row["child"] == child).unwrap_or_else(|| panic!("no {child}: {rows:?}")).clone()
+        rows.iter()
+            .find(|row| row["child"] == child)
+            .unwrap_or_else(|| panic!("no {child}: {rows:?}"))
+            .clone()
     }
 
     /// Everything it wrote, as text, without the first line of figures.
