@@ -1,6 +1,8 @@
 //! Behaviour: through MCP, with real terminals and `sh`; some through the real binary. One program, so that it is
 //! linked once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is a test that failed")]
+
 mod support;
 
 mod cli;

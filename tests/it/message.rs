@@ -152,6 +152,18 @@ async fn a_message_to_one_that_ended_is_refused() {
 }
 
 #[tokio::test]
+async fn a_message_that_ends_the_program_was_typed() {
+    let company = Company::new();
+    let root = company.root().await;
+    for _ in 0..10 {
+        let child = root.spawn(sh("stty -echo; echo ready; read x")).await;
+        root.line(&child, "^ready$").await;
+        root.say(&child, "the end").await;
+        root.exit(&child).await;
+    }
+}
+
+#[tokio::test]
 async fn two_senders_at_once_do_not_mix() {
     let company = Company::new();
     let (root, person) = (company.root().await, company.person().await);

@@ -4,7 +4,17 @@ use compere::registry::limits::Limits;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{COMPERE, Company, Real, sh};
+use crate::support::{COMPERE, Client, Company, Real, sh};
+
+/// A child that is an agent of its own, from the moment on that it is told to: see
+/// `a_child_is_itself_from_its_first_moment_on`.
+async fn agent(host: &Client, script: &str, arguments: Value) -> String {
+    let child =
+        host.spawn_with(sh(&format!("stty -echo; echo ready; read x; {script}; read x")), arguments).await;
+    host.line(&child, "^ready$").await;
+    host.say(&child, "go").await;
+    child
+}
 
 /// `compere call TOOL JSON`, for a shell.
 fn call(tool: &str, arguments: &Value) -> String {
@@ -17,7 +27,7 @@ async fn a_program_in_a_child_reports_and_ends_its_parents_wait() {
     let host = real.client().await;
     let report =
         call("report_to_parent", &json!({"status": "blocked", "message": "which one?", "data": {"n": 1}}));
-    let child = host.spawn_with(sh(&format!("{report}; read x")), json!({"name": "worker"})).await;
+    let child = agent(&host, &report, json!({"name": "worker"})).await;
     let woke = host.call("timer_wait", json!({"timeout_ms": 20_000})).await;
     let report = &woke.woke("report")["reports"][0];
     assert_eq!([&report["from"], &report["name"], &report["status"]], [&child, "worker", "blocked"]);
@@ -58,7 +68,7 @@ async fn a_siblings_identity_is_of_no_use() {
     let first = host.spawn(sh("echo id=$COMPERE_IDENTITY.; read x")).await;
     let line = host.line(&first, r"id=[0-9a-f]{64}\.").await;
     let thief = format!("COMPERE_IDENTITY={} {}", &line[3..67], call("list_children", &json!({})));
-    let second = host.spawn(sh(&format!("{thief} 2>&1; read x"))).await;
+    let second = agent(&host, &format!("{thief} 2>&1"), json!({})).await;
     host.line(&second, "a child that this process does not run in").await;
 }
 
@@ -67,12 +77,28 @@ async fn a_process_in_a_child_that_shows_no_identity_is_that_child_all_the_same(
     let real = Real::new();
     let host = real.client().await;
     let list = call("list_children", &json!({}));
-    let script = format!(
-        "env -u COMPERE_IDENTITY -u COMPERE_SOCKET {list}; (setsid env -u COMPERE_IDENTITY {list}); read x"
-    );
-    let child = host.spawn_with(sh(&script), json!({"cols": 1000})).await;
-    host.line(&child, r#""you":\{"id":"c1","name":"sh","parent":"r1"(.|\n)*"#).await;
-    assert!(!host.all(&child).await.contains("\"you\":{\"id\":\"person\""));
+    let script =
+        format!("env -u COMPERE_IDENTITY -u COMPERE_SOCKET {list}; setsid -f env -u COMPERE_IDENTITY {list}");
+    let child = agent(&host, &script, json!({"cols": 1000})).await;
+    for _ in 0..2 {
+        host.line(&child, r#""you":\{"id":"c1","name":"sh","parent":"r1""#).await;
+    }
+    assert!(!host.all(&child).await.contains("\"id\":\"person\""));
+}
+
+#[tokio::test]
+async fn a_child_is_itself_from_its_first_moment_on() {
+    let real = Real::new();
+    let host = real.client().await;
+    let list = call("list_children", &json!({}));
+    for _ in 0..20 {
+        let script = format!("{list} 2>&1; env -u COMPERE_IDENTITY {list} 2>&1; echo o''ver; read x");
+        let child = host.spawn_with(sh(&script), json!({"cols": 1000})).await;
+        host.line(&child, "^over$").await;
+        let all = host.all(&child).await;
+        assert_eq!(all.matches(&format!("\"you\":{{\"id\":\"{child}\"")).count(), 2, "{all}");
+        host.call("stop", json!({"child": child, "grace_ms": 0})).await;
+    }
 }
 
 #[tokio::test]
@@ -80,9 +106,8 @@ async fn a_child_of_a_child_inherits_and_answers_to_it() {
     let real = Real::new();
     let host = real.client().await;
     let script = company_script();
-    let child = host
-        .spawn_with(sh(&script), json!({"env": {"GIVEN": "heirloom", "COMPERE": COMPERE}, "cols": 1000}))
-        .await;
+    let child =
+        agent(&host, &script, json!({"env": {"GIVEN": "heirloom", "COMPERE": COMPERE}, "cols": 1000})).await;
     host.line(&child, "from-below").await;
     let all = host.call("list_children", json!({})).await;
     let rows = all["children"].as_array().unwrap();
@@ -94,13 +119,13 @@ async fn a_child_of_a_child_inherits_and_answers_to_it() {
 fn company_script() -> String {
     [
         "cat > inner.sh <<'END'",
-        "echo $GIVEN",
+        "read x; echo $GIVEN",
         "$COMPERE call report_to_parent '{\"status\":\"done\",\"message\":\"from-below\"}'",
         "read x",
         "END",
         "$COMPERE call spawn '{\"command\":[\"sh\",\"inner.sh\"]}'",
+        "$COMPERE call send_message_to '{\"to\":\"c2\",\"message\":\"go\"}'",
         "$COMPERE call timer_wait '{\"timeout_ms\":20000}'",
-        "read x",
     ]
     .join("\n")
 }

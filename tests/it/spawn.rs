@@ -25,7 +25,10 @@ async fn what_cannot_run_is_refused_in_words_and_nothing_is_spawned() {
         ),
         (json!({"command": ["./none"]}), "failed to find the program \"./none\" in "),
         (json!({"command": ["./file"]}), "is not executable"),
-        (json!({"command": ["./lost.sh"]}), "its interpreter \"/no/such/shell\" is missing or not executable"),
+        (
+            json!({"command": ["./lost.sh"]}),
+            "its interpreter \"/no/such/shell\" is missing or not executable",
+        ),
         (json!({"command": ["sh", "-c", "a\0b"]}), "command[2] holds a NUL byte"),
         (json!({"command": ["sh"], "cwd": "none"}), "/work/none\": it does not exist"),
         (json!({"command": ["sh"], "cwd": "file"}), "/work/file\": it is not a directory"),
@@ -37,7 +40,10 @@ async fn what_cannot_run_is_refused_in_words_and_nothing_is_spawned() {
         (json!({"command": ["sh"], "env": {"": "1"}}), "has no name"),
         (json!({"command": ["sh"], "env": {"A=B": "1"}}), "has '=' or NUL in its name"),
         (json!({"command": ["sh"], "env": {"A": "\0"}}), "has NUL in its value"),
-        (json!({"command": ["sh", "x".repeat(200_000)]}), "has 200001 bytes, of which the kernel passes 131072"),
+        (
+            json!({"command": ["sh", "x".repeat(200_000)]}),
+            "has 200000 bytes, of which the kernel passes 131071",
+        ),
         (
             json!({"preset": "claud"}),
             "no preset is named \"claud\" (perhaps claude?); there are claude, codex",

@@ -6,7 +6,7 @@ mod leftovers;
 mod mcp;
 mod real;
 
-pub(crate) use company::{Company, session};
+pub(crate) use company::Company;
 pub(crate) use leftovers::{alive, gone, mentioning};
 pub(crate) use mcp::{Answer, Client};
 pub(crate) use real::{Raw, Real};

@@ -90,7 +90,7 @@ impl Company {
 }
 
 /// Where calls come from: this directory, and an environment cleared of the machine's own settings.
-pub(crate) fn session(cwd: &Path, home: &Path) -> Session {
+fn session(cwd: &Path, home: &Path) -> Session {
     let env = [("PATH", PATH), ("HOME", home.to_str().unwrap()), ("LANG", "C.UTF-8")];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     Session { cwd: cwd.to_owned(), workspace: cwd.to_owned(), env: Arc::new(env), user: "ada".into() }

@@ -32,14 +32,24 @@ pub(crate) fn alive(pid: i32) -> bool {
 pub(crate) fn gone(pid: i32) {
     let Ok(fd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return };
     let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
-    let ended = rustix::event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&patience)).unwrap();
-    assert_eq!(ended, 1, "process {pid} has not ended: {}", command_line(pid));
+    loop {
+        match rustix::event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&patience)) {
+            Err(rustix::io::Errno::INTR) => {}
+            ended => return assert_eq!(ended, Ok(1), "process {pid} has not ended: {}", command_line(pid)),
+        }
+    }
 }
 
 /// Kills a process and waits for its end.
 pub(crate) fn kill(pid: i32) {
     let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
     gone(pid);
+}
+
+/// Waits for the ends of fronts whose hosts have gone.
+pub(crate) fn fronts_gone(dir: &Path) {
+    let front = format!("{} ", super::COMPERE);
+    mentioning(dir).into_iter().filter(|pid| command_line(*pid) == front).for_each(gone);
 }
 
 /// Kills what mentions the directory until nothing does; answers what there was.
@@ -51,7 +61,13 @@ pub(crate) fn sweep(dir: &Path) -> Vec<String> {
             return swept;
         }
         for pid in left {
-            swept.push(format!("{pid} {}", command_line(pid)));
+            let line = command_line(pid);
+            if line.is_empty() {
+                // It is about to end.
+                gone(pid);
+                continue;
+            }
+            swept.push(format!("{pid} {line}"));
             kill(pid);
         }
     }

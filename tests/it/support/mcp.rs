@@ -18,11 +18,11 @@ pub(crate) struct Client {
 }
 
 #[derive(Clone)]
-pub(crate) struct Handler(pub(crate) &'static str);
+struct Handler;
 
 impl ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
-        ClientConfig::new(Default::default(), Implementation::new(self.0, "0"))
+        ClientConfig::new(Default::default(), Implementation::new("test", "0"))
     }
 }
 
@@ -33,7 +33,7 @@ impl Client {
         T: rmcp::transport::IntoTransport<RoleClient, E, A>,
         E: std::error::Error + Send + Sync + 'static,
     {
-        Client { service: Handler("test").serve(transport).await.unwrap() }
+        Client { service: Handler.serve(transport).await.unwrap() }
     }
 
     /// Calls a tool, however long it takes.
@@ -127,11 +127,6 @@ impl Client {
     /// Ends the connection.
     pub(crate) async fn close(self) {
         self.service.cancel().await.unwrap();
-    }
-
-    /// The tools the server tells of.
-    pub(crate) async fn tools(&self) -> Vec<rmcp::model::Tool> {
-        self.service.list_all_tools().await.unwrap()
     }
 }
 

@@ -1,10 +1,6 @@
 //! The real program, with a broker of its own.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use rmcp::transport::TokioChildProcess;
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,11 +22,6 @@ impl Real {
         let dir = short_dir();
         std::fs::create_dir(dir.path().join("work")).unwrap();
         Real { dir }
-    }
-
-    /// Its directory; the runtime directory is `run` below it.
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
     }
 
     /// Where the broker and the keepers have their files.
@@ -79,6 +70,7 @@ impl Real {
 
 impl Drop for Real {
     fn drop(&mut self) {
+        leftovers::fronts_gone(self.dir.path());
         // By the command line, as a user would.
         let call = |tool: &str, arguments: Value| {
             let output = std::process::Command::new(COMPERE)
