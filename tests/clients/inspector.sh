@@ -65,6 +65,7 @@ for era in legacy modern; do
     fi
     echo "PASS inspector $era --strict has no complaint about any schema"
 
+    # shellcheck disable=SC2016
     spawned=$(call $era spawn '{"command": ["/bin/sh", "-c", "echo up; read line; echo got=$line; read line"], "name": "kept"}')
     holds "$spawned" "spawns a child" '!r.isError && s.name === "kept" && /^c\d+$/.test(s.child)'
 
