@@ -1,0 +1,48 @@
+# Sugar over plain commands: whatever stands here can be typed without just.
+
+# What there is.
+default:
+    @just --list
+
+# The tests.
+test *args:
+    cargo test --locked {{args}}
+
+# Format and lints, as CI has them.
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+
+# The documentation, as CI has it.
+doc *args:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked {{args}}
+
+# Licences, bans and sources of what we depend on (cargo install cargo-deny --locked).
+deny:
+    cargo deny --locked check licenses bans sources
+
+# A company at work, without any agent's program.
+demo: release
+    target/release/compere demo
+
+# The public MCP clients against the real binary.
+clients: release
+    tests/clients/run
+
+# All that CI does.
+ci:
+    bash .ci/run
+
+# The presets' JSON schema, written anew from their types.
+schema:
+    cargo run --quiet --locked -- presets --schema > target/schema.json
+    mv target/schema.json presets/schema.json
+
+# The snapshots, accepted as they are now; read the diff before you commit it.
+snapshots:
+    INSTA_UPDATE=always cargo test --locked
+    git diff --stat -- '*.snap'
+
+[private]
+release:
+    cargo build --release --locked
