@@ -139,7 +139,6 @@ async fn requests_of_a_megabyte_pass() {
 }
 
 #[tokio::test]
-#[ignore = "rmcp ends a connection whose first message is a notification"]
 async fn a_notification_may_come_first() {
     let real = Real::new();
     let mut front = real.raw();

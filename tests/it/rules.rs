@@ -135,15 +135,12 @@ fn an_outside_crate_is_named_only_where_it_belongs() {
 #[test]
 fn no_file_is_too_long_to_be_read_at_once() {
     const MAX: usize = 500;
-    // To become empty; a file that was made shorter must leave it.
-    const STILL: [&str; 2] = ["child/state.rs", "keeper/wire.rs"];
-    let mut long: Vec<String> = sources()
+    let long: Vec<String> = sources()
         .iter()
         .filter(|source| source.text.lines().count() > MAX)
         .map(|source| source.path.display().to_string())
         .collect();
-    long.sort();
-    assert_eq!(long, STILL);
+    assert!(long.is_empty(), "{long:?}");
 }
 
 #[test]

@@ -46,10 +46,14 @@ pub(crate) fn kill(pid: i32) {
     gone(pid);
 }
 
-/// Waits for the ends of fronts whose hosts have gone.
-pub(crate) fn fronts_gone(dir: &Path) {
+/// Ends fronts as a host does, and waits for that: a client that is dropped has no time left to do so itself.
+pub(crate) fn end_fronts(dir: &Path) {
     let front = format!("{} ", super::COMPERE);
-    mentioning(dir).into_iter().filter(|pid| command_line(*pid) == front).for_each(gone);
+    for pid in mentioning(dir).into_iter().filter(|pid| command_line(*pid) == front) {
+        // It may be ending already.
+        let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM);
+        gone(pid);
+    }
 }
 
 /// Kills what mentions the directory until nothing does; answers what there was.

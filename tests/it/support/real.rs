@@ -70,7 +70,7 @@ impl Real {
 
 impl Drop for Real {
     fn drop(&mut self) {
-        leftovers::fronts_gone(self.dir.path());
+        leftovers::end_fronts(self.dir.path());
         // By the command line, as a user would.
         let call = |tool: &str, arguments: Value| {
             let output = std::process::Command::new(COMPERE)
