@@ -35,7 +35,11 @@ impl Company {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_compere"));
+        self.program(env!("CARGO_BIN_EXE_compere"), args)
+    }
+
+    fn program(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(args)
             .env_clear()
@@ -312,6 +316,28 @@ fn a_broker_that_does_not_answer_is_said_so() {
     assert_eq!(report.status.code(), Some(1));
     assert!(report.out.contains("FAIL  broker") && report.out.contains("does not answer"), "{}", report.out);
     assert!(report.out.contains("warn  orphans    not looked for"), "{}", report.out);
+}
+
+#[test]
+fn the_readmes_commands_work() {
+    let company = Company::new();
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let commands = blocks.flat_map(str::lines).filter(|line| line.starts_with("compere "));
+    let here = Path::new(env!("CARGO_BIN_EXE_compere")).parent().unwrap();
+    let path = format!("{}:{}", here.display(), std::env::var("PATH").unwrap());
+    let mut ran = 0;
+    for command in commands {
+        let mut shell = company.program("sh", &["-c", command]);
+        shell.env("PATH", &path);
+        let said = said(shell.output().unwrap());
+        assert!(said.status.success(), "{command}: {}{}", said.out, said.err);
+        if command.contains(" read ") {
+            assert!(said.out.lines().any(|line| line == "built"), "{}", said.out);
+        }
+        ran += 1;
+    }
+    assert_eq!(ran, 6);
 }
 
 #[test]
