@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
 };
 
 use super::{
@@ -59,6 +60,11 @@ pub struct Listed {
     pub error: Option<String>,
 }
 
+/// Those that are built in, read once: checking them costs more than all else of a spawn. That they are good is a test's.
+static OURS: LazyLock<Vec<Arc<Preset>>> = LazyLock::new(|| {
+    EMBEDDED.iter().filter_map(|(name, text)| parse(name, text.as_bytes()).ok().map(Arc::new)).collect()
+});
+
 /// All presets there are.
 #[derive(Debug)]
 pub struct Presets {
@@ -70,21 +76,18 @@ pub struct Presets {
 #[derive(Debug)]
 struct Entry {
     source: Source,
-    preset: Result<Preset, Fault>,
+    preset: Result<Arc<Preset>, Fault>,
 }
 
 impl Presets {
     /// Reads them. What is wrong with a file is kept, and told to whoever asks for its preset.
     pub fn load(dirs: PresetDirs) -> Presets {
-        let mut entries = BTreeMap::new();
-        for (name, text) in EMBEDDED {
-            entries.insert(
-                name.to_string(),
-                Entry { source: Source::Embedded, preset: parse(name, text.as_bytes()) },
-            );
-        }
+        let ours = OURS.iter().map(|preset| {
+            (preset.name.clone(), Entry { source: Source::Embedded, preset: Ok(preset.clone()) })
+        });
+        let mut entries: BTreeMap<String, Entry> = ours.collect();
         for (name, path) in dirs.user.iter().flat_map(|dir| files(dir)) {
-            let preset = read(&path).and_then(|bytes| parse(&name, &bytes));
+            let preset = read(&path).and_then(|bytes| parse(&name, &bytes)).map(Arc::new);
             entries.insert(name, Entry { source: Source::User(path), preset });
         }
         // Not even opened: their words would be read by an agent.
@@ -97,7 +100,7 @@ impl Presets {
     /// The preset of this name.
     pub fn get(&self, name: &str) -> Result<&Preset, PresetError> {
         if let Some(entry) = self.entries.get(name) {
-            return entry.preset.as_ref().map_err(|fault| PresetError::Broken {
+            return entry.preset.as_deref().map_err(|fault| PresetError::Broken {
                 name: name.into(),
                 source_of: entry.source.clone(),
                 fault: fault.to_string(),
@@ -118,7 +121,7 @@ impl Presets {
         let rank = |preset: &Preset, source: &Source| (preset.name != program, *source == Source::Embedded);
         self.entries
             .values()
-            .filter_map(|entry| entry.preset.as_ref().ok().map(|preset| (preset, &entry.source)))
+            .filter_map(|entry| entry.preset.as_deref().ok().map(|preset| (preset, &entry.source)))
             .filter(|(preset, _)| preset.programs.iter().any(|each| each == program))
             .filter(|(preset, _)| interactive || !preset.only_interactive)
             .min_by_key(|(preset, source)| rank(preset, source))
