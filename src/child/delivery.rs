@@ -202,6 +202,16 @@ impl Queue {
         self.finish(Outcome::Unknown(reason.into()))
     }
 
+    /// The line to the keeper broke and is whole again: what was asked was not heard, and what was being written is
+    /// not known to have been.
+    pub fn interrupted(&mut self) -> Option<Do> {
+        match self.current.as_ref()?.phase {
+            Phase::Asking => Some(Do::AskTty),
+            Phase::Writing { .. } => self.unwritten("the line to its keeper broke while this was typed"),
+            Phase::Planning | Phase::Ready(_) | Phase::Pausing { .. } => None,
+        }
+    }
+
     /// When to come back, if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
         match self.current.as_ref()?.phase {
@@ -378,6 +388,21 @@ mod tests {
         assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(2), Outcome::Refused(_)))));
         assert_eq!(played.next(), None);
         assert!(played.queue.is_empty());
+    }
+
+    #[test]
+    fn a_broken_line_asks_again_and_does_not_guess_what_was_written() {
+        let mut played = Played::new(State::Idle);
+        assert_eq!(played.queue.interrupted(), None);
+        played.message(1, Writer::Agent);
+        assert_eq!(played.next(), Some(Do::AskTty));
+        assert_eq!(played.queue.interrupted(), Some(Do::AskTty));
+        assert!(matches!(played.queue.tty(TTY), Some(Do::Plan(..))));
+        let stroke = Stroke { bytes: b"m1".into(), pause: Duration::ZERO };
+        assert_eq!(played.queue.strokes(Ok(vec![stroke])), None);
+        assert_eq!(played.queue.interrupted(), None, "nothing was written yet");
+        played.next();
+        assert!(matches!(played.queue.interrupted(), Some(Do::Finish(DeliveryId(1), Outcome::Unknown(_)))));
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl Task {
         }
     }
 
-    fn act(&mut self, what: Option<Do>, now: Instant) {
+    pub(super) fn act(&mut self, what: Option<Do>, now: Instant) {
         match what {
             None => {}
             Some(Do::AskTty) => self.ask_tty(),

@@ -4,7 +4,7 @@ use std::{
     io::{self, Write},
     os::unix::net::UnixStream,
     sync::atomic::Ordering,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{Pending, Reader, Task};
@@ -160,13 +160,38 @@ impl Task {
         {
             self.keeper = Some(stream);
             self.greet();
+            self.ask_again();
+            let now = Instant::now();
+            let over = self.queue.interrupted();
+            self.act(over, now);
             return;
         }
-        // It closes its connections last, so this is short; and nobody else may reap it.
-        if let Err(error) = self.process.wait() {
-            tracing::warn!(child = %self.id, %error, "waiting for the keeper");
+        if !self.reap() {
+            tracing::error!(child = %self.id, "its keeper lives and does not take a connection");
         }
         self.keeper_ended();
+    }
+
+    /// Waits for the keeper's end, which nobody else may. It closes its connections last, so this is short; a keeper
+    /// that we cannot connect to for want of descriptors must not hold us for ever.
+    fn reap(&mut self) -> bool {
+        const TRIES: u32 = 500;
+        for _ in 0..TRIES {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return true;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        false
+    }
+
+    /// What the keeper was asked for and did not answer.
+    fn ask_again(&mut self) {
+        for (_, pending) in std::mem::take(&mut self.pending) {
+            if let Pending::Read { from, max, whose } = pending {
+                self.read(from, max, whose);
+            }
+        }
     }
 
     /// The ring is all there is now: the last bytes and the exit are in it.
@@ -187,12 +212,7 @@ impl Task {
             None => self.reducer.lost("its keeper has ended without telling how it went"),
         }
         self.look(now);
-        // What the keeper was asked for and did not live to answer.
-        for (_, pending) in std::mem::take(&mut self.pending) {
-            if let Pending::Read { from, max, whose } = pending {
-                self.read(from, max, whose);
-            }
-        }
+        self.ask_again();
         self.finders.clear();
         if let Some(stopping) = self.stopping.take() {
             let exit = if let State::Exited(exit) = self.reducer.state() { Some(*exit) } else { None };

@@ -35,6 +35,8 @@ pub(crate) fn gone(pid: i32) {
     loop {
         match rustix::event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&patience)) {
             Err(rustix::io::Errno::INTR) => {}
+            // A second panic would end all tests at once.
+            _ if std::thread::panicking() => return,
             ended => return assert_eq!(ended, Ok(1), "process {pid} has not ended: {}", command_line(pid)),
         }
     }
@@ -46,14 +48,11 @@ pub(crate) fn kill(pid: i32) {
     gone(pid);
 }
 
-/// Ends fronts as a host does, and waits for that: a client that is dropped has no time left to do so itself.
-pub(crate) fn end_fronts(dir: &Path) {
-    let front = format!("{} ", super::COMPERE);
-    for pid in mentioning(dir).into_iter().filter(|pid| command_line(*pid) == front) {
-        // It may be ending already.
-        let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM);
-        gone(pid);
-    }
+/// Waits for the ends of fronts whose broker has gone, and of brokers that came too late to be the one.
+pub(crate) fn fronts_gone(dir: &Path) {
+    let short =
+        ["", "broker ", "broker --detach "].map(|arguments| format!("{} {arguments}", super::COMPERE));
+    mentioning(dir).into_iter().filter(|pid| short.contains(&command_line(*pid))).for_each(gone);
 }
 
 /// Kills what mentions the directory until nothing does; answers what there was.

@@ -60,17 +60,15 @@ impl Real {
         Raw::new(self.command(COMPERE))
     }
 
-    /// The broker's process.
+    /// The broker's process: whoever listens. Others that were started with it are about to end.
     pub(crate) fn broker(&self) -> Option<i32> {
-        leftovers::mentioning(self.dir.path()).into_iter().find(|pid| {
-            std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().ends_with(b"compere\0broker\0")
-        })
+        let stream = std::os::unix::net::UnixStream::connect(self.run().join("broker.sock")).ok()?;
+        Some(rustix::net::sockopt::socket_peercred(&stream).unwrap().pid.as_raw_nonzero().get())
     }
 }
 
 impl Drop for Real {
     fn drop(&mut self) {
-        leftovers::end_fronts(self.dir.path());
         // By the command line, as a user would.
         let call = |tool: &str, arguments: Value| {
             let output = std::process::Command::new(COMPERE)
@@ -96,6 +94,7 @@ impl Drop for Real {
             let _ = kill_process(Pid::from_raw(broker).unwrap(), Signal::TERM);
             leftovers::gone(broker);
         }
+        leftovers::fronts_gone(self.dir.path());
         let swept = leftovers::sweep(self.dir.path());
         let files = leftovers::files(&self.run().join("k"));
         if !std::thread::panicking() {
