@@ -29,6 +29,10 @@ demo: release
 clients: release
     tests/clients/run
 
+# What it costs: memory, a spawn, a read.
+measure: release
+    python3 tests/clients/measure.py
+
 # All that CI does.
 ci:
     bash .ci/run

@@ -4,12 +4,8 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::{
-    client::{self, Client},
-    fail::Fail,
-    given::text_or_stdin,
-    out,
-};
+use super::{client::Client, fail::Fail, given::text_or_stdin, out};
+use crate::tools;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -46,11 +42,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     if args.whole {
         out::json(&serde_json::to_value(&result).map_err(std::io::Error::from)?)?;
     } else if result.is_error != Some(true) {
-        out::line(&client::text(&result))?;
+        out::line(&tools::text(&result))?;
     }
     match result.is_error {
         Some(true) if args.whole => Ok(ExitCode::FAILURE),
-        Some(true) => Err(Fail::Said(client::text(&result))),
+        Some(true) => Err(Fail::Said(tools::text(&result))),
         _ => Ok(ExitCode::SUCCESS),
     }
 }

@@ -12,6 +12,7 @@ use super::fail::Fail;
 use crate::{
     front::{self, Connected, NoBroker},
     ipc::hello::{Hello, Role},
+    tools,
 };
 
 /// A connection to the broker.
@@ -92,7 +93,7 @@ impl Client {
             other => return Err(Fail::Usage(format!("a tool's arguments are a JSON object, not {other}"))),
         };
         let result = self.call(tool, arguments).await?;
-        if result.is_error == Some(true) { Err(Fail::Said(text(&result))) } else { Ok(result) }
+        if result.is_error == Some(true) { Err(Fail::Said(tools::text(&result))) } else { Ok(result) }
     }
 
     /// Ends the connection in order.
@@ -100,12 +101,6 @@ impl Client {
         // It is over either way.
         let _ = self.service.cancel().await;
     }
-}
-
-/// An answer's text.
-pub(super) fn text(result: &CallToolResult) -> String {
-    let texts = result.content.iter().filter_map(|block| block.as_text().map(|text| text.text.as_str()));
-    texts.collect::<Vec<_>>().join("\n")
 }
 
 /// One call on a connection of its own; an answer that is an error is a failure in its own words.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::{client, fail::Fail, out};
+use crate::tools;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -47,9 +48,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     if args.json {
         out::json(&serde_json::to_value(&result).map_err(std::io::Error::from)?)?;
     } else if args.raw {
-        out::line(&client::text(&result))?;
+        out::line(&tools::text(&result))?;
     } else {
-        out::line(&out::plain(&client::text(&result)))?;
+        out::line(&out::plain(&tools::text(&result)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,6 @@
 //! What went wrong, in words for a model: what happened, and what to do next.
 
-use rmcp::{
-    handler::server::tool::IntoCallToolResult,
-    model::{CallToolResponse, CallToolResult, ContentBlock, IntoContents},
-};
+use rmcp::model::{CallToolResult, ContentBlock, IntoContents};
 
 use crate::{
     child::{Gone, NotTyped, typing::TypingError},
@@ -139,13 +136,3 @@ impl From<SpawnError> for ToolError {
 fn preset_error(error: &PresetError) -> ToolError {
     ToolError::new(error.to_string(), "Nothing was spawned. `compere presets` on the command line lists all.")
 }
-
-/// An error's own text and hint as a result, for where no tool's return type does it.
-impl From<ToolError> for CallToolResult {
-    fn from(error: ToolError) -> Self {
-        CallToolResult::error(error.into_contents())
-    }
-}
-
-/// Kept honest by the compiler: an answer is what rmcp takes for one.
-const _: fn(Answer) -> Result<CallToolResponse, rmcp::ErrorData> = Answer::into_call_tool_result;

@@ -34,6 +34,8 @@ use crate::{
     registry::{Registry, spawn::Session},
 };
 
+pub use self::answer::text_of as text;
+
 /// One connection's tools, under one identity.
 #[derive(Clone)]
 pub struct Server {
@@ -179,5 +181,51 @@ impl ServerHandler for Server {
             }
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use rmcp::{ServiceExt, handler::server::router::tool::ToolRoute};
+
+    use super::*;
+    use crate::registry::{Place, limits::Limits};
+
+    fn server() -> Server {
+        let nowhere = PathBuf::from("/nonexistent");
+        let place = Place {
+            exe: nowhere.clone(),
+            socket: nowhere.clone(),
+            keepers: nowhere.clone(),
+            files: nowhere.clone(),
+            presets: None,
+        };
+        let session =
+            Session { cwd: nowhere.clone(), workspace: nowhere, env: Arc::default(), user: "ada".into() };
+        let registry = Registry::new(place, Limits::default(), 0);
+        Server::new(registry, Caller::Person, session, CancellationToken::new())
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_panics_answers_with_an_error_and_the_others_work_on() {
+        let mut server = server();
+        let mut router = (*server.router).clone();
+        let panics = Tool::new("panics", "fails", Arc::new(JsonObject::new()));
+        router.add_route(ToolRoute::new_dyn(panics, |_| Box::pin(async { panic!("a defect") })));
+        server.router = Arc::new(router);
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (served, client) = tokio::join!(server.serve(theirs), ().serve(ours));
+        let (_served, client) = (served.unwrap(), client.unwrap());
+        let failed = client.call_tool(CallToolRequestParams::new("panics")).await.unwrap();
+        assert_eq!(failed.is_error, Some(true));
+        assert!(
+            text(&failed).starts_with("panics failed by a defect of compere (a defect)"),
+            "{}",
+            text(&failed)
+        );
+        let list = client.call_tool(CallToolRequestParams::new("list_children")).await.unwrap();
+        assert_eq!(list.is_error, Some(false));
     }
 }

@@ -6,10 +6,9 @@ use rmcp::{model::CallToolResult, transport::TokioChildProcess};
 use serde_json::{Value, json};
 
 use super::{stage::Stage, teller::Teller};
-use crate::cli::{
-    client::{Client, text},
-    fail::Fail,
-    out::word,
+use crate::{
+    cli::{client::Client, fail::Fail, out::word},
+    tools,
 };
 
 /// The terminals' size.
@@ -147,17 +146,17 @@ impl Host<'_> {
             .call("read_output", json!({"child": "flood", "mode": "stream", "since": 0, "max_bytes": 60}))
             .await?;
         let (dropped, next) = (figure(&read, "dropped"), figure(&read, "next"));
-        self.teller.note(&text(&read))?;
-        expect(dropped > 0, "bytes were dropped", &text(&read))?;
+        self.teller.note(&tools::text(&read))?;
+        expect(dropped > 0, "bytes were dropped", &tools::text(&read))?;
         let read = self
             .call("read_output", json!({"child": "flood", "mode": "stream", "since": next, "max_bytes": 30}))
             .await?;
-        self.teller.note(&text(&read))?;
-        expect(figure(&read, "from") == next, "reading goes on where it ended", &text(&read))?;
+        self.teller.note(&tools::text(&read))?;
+        expect(figure(&read, "from") == next, "reading goes on where it ended", &tools::text(&read))?;
         let read =
             self.call("read_output", json!({"child": "flood", "mode": "stream", "since": -24})).await?;
-        self.teller.note(&text(&read))?;
-        expect(text(&read).contains(&lines.to_string()), "the end is there", &text(&read))?;
+        self.teller.note(&tools::text(&read))?;
+        expect(tools::text(&read).contains(&lines.to_string()), "the end is there", &tools::text(&read))?;
         Ok(flood)
     }
 
@@ -202,7 +201,7 @@ impl Host<'_> {
     /// Shows a child's screen, which must have this on it.
     async fn screen(&mut self, child: &str, shows: &str) -> Result<(), Fail> {
         let read = self.call("read_output", json!({"child": child})).await?;
-        let read = text(&read);
+        let read = tools::text(&read);
         // The first line has the figures.
         let lines: Vec<&str> = read.lines().skip(1).collect();
         self.teller.screen(child, &lines, COLS.into())?;
