@@ -189,6 +189,8 @@ impl Task {
                 if pushed.is_ok() {
                     self.waiting.insert(id, done);
                 }
+                // Whoever gets the receipt and then looks must find the message counted.
+                self.publish();
                 let _ = reply.send(pushed.map(|before| (id, before)));
             }
             Command::Find { pattern, from, reply } => {

@@ -1,12 +1,10 @@
 //! Waiting: for a time, a report, a child's state, a line of output; and going on with a wait that was cut short.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt, select_all};
 use regex::Regex;
+use tokio::time::Instant;
 
 use super::{Registry, inbox::Report};
 use crate::{
@@ -160,7 +158,7 @@ impl Registry {
             }
         }
         parts.push(
-            tokio::time::sleep_until(wait.deadline.min(cut).into())
+            tokio::time::sleep_until(wait.deadline.min(cut))
                 .map(|()| Ok(if wait.deadline <= cut { Woke::Timer } else { Woke::StillWaiting(WaitId(0)) }))
                 .boxed(),
         );

@@ -1,6 +1,6 @@
 //! `timer_wait`: wait for what matters, and return before the host loses patience.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 use rmcp::{
@@ -9,6 +9,7 @@ use rmcp::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{
     Server,

@@ -1,12 +1,13 @@
 //! `timer_wait`: what ends a wait, who gets what, and how a wait goes on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use compere::{
     id::Caller,
     registry::timers::{Until, Wait, Woke},
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::support::{Client, Company, sh};
 
@@ -279,4 +280,21 @@ async fn a_connection_that_ends_ends_its_waits() {
     report(&child, "for whoever is left").await;
     assert_eq!(root.call("read_reports", json!({})).await["reports"].as_array().unwrap().len(), 1);
     assert!(gone.elapsed() < Duration::from_secs(4));
+}
+
+/// Time stands still here but for what is waited for, so that minutes take none.
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_tells_of_progress_and_comes_back_before_the_hosts_patience_is_over() {
+    let company = Company::new();
+    let root = company.root().await;
+    let began = tokio::time::Instant::now();
+    let hour = Duration::from_secs(3600);
+    let first = root.call_within(hour, "timer_wait", json!({"timeout_ms": 80_000})).await;
+    first.woke("still_waiting");
+    assert_eq!(began.elapsed().as_secs(), 50, "a client nobody knows bears 60 s");
+    assert_eq!(root.progress(), 6, "every 8 s");
+    let goes_on = json!({"wait_id": first["wait_id"]});
+    root.call_within(hour, "timer_wait", goes_on.clone()).await.woke("timer");
+    assert_eq!(began.elapsed().as_secs(), 80);
+    assert!(root.refused("timer_wait", goes_on).await.contains("there is no wait w1"));
 }

@@ -1,11 +1,18 @@
 //! An MCP client, and what a tool answered.
 
-use std::{ops::Index, time::Duration};
+use std::{
+    ops::Index,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use rmcp::{
     ClientHandler, RoleClient, ServiceExt,
-    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation},
-    service::RunningService,
+    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, ProgressNotificationParam},
+    service::{NotificationContext, RunningService},
 };
 use serde_json::{Value, json};
 
@@ -17,12 +24,18 @@ pub(crate) struct Client {
     service: RunningService<RoleClient, Handler>,
 }
 
-#[derive(Clone)]
-struct Handler;
+#[derive(Clone, Default)]
+struct Handler {
+    progress: Arc<AtomicUsize>,
+}
 
 impl ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
         ClientConfig::new(Default::default(), Implementation::new("test", "0"))
+    }
+
+    async fn on_progress(&self, _: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
+        self.progress.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -33,16 +46,32 @@ impl Client {
         T: rmcp::transport::IntoTransport<RoleClient, E, A>,
         E: std::error::Error + Send + Sync + 'static,
     {
-        Client { service: Handler.serve(transport).await.unwrap() }
+        Client { service: Handler::default().serve(transport).await.unwrap() }
+    }
+
+    /// How often the server told of progress.
+    pub(crate) fn progress(&self) -> usize {
+        self.service.service().progress.load(Ordering::SeqCst)
     }
 
     /// Calls a tool, however long it takes.
     #[track_caller]
     pub(crate) fn call(&self, tool: &'static str, arguments: Value) -> impl Future<Output = Answer> {
+        self.call_within(PATIENCE, tool, arguments)
+    }
+
+    /// Calls a tool that may take so long.
+    #[track_caller]
+    pub(crate) fn call_within(
+        &self,
+        patience: Duration,
+        tool: &'static str,
+        arguments: Value,
+    ) -> impl Future<Output = Answer> {
         let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
         let call = self.service.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments));
         async move {
-            let called = tokio::time::timeout(PATIENCE, call).await;
+            let called = tokio::time::timeout(patience, call).await;
             Answer(called.unwrap_or_else(|_| panic!("{tool} took too long")).unwrap())
         }
     }
