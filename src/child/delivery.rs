@@ -99,6 +99,8 @@ pub struct Scene<'a> {
     pub owner: &'a Owner,
     /// What the child is doing.
     pub state: &'a State,
+    /// Whether that is to be relied on, or a question was answered only just now.
+    pub settled: bool,
     /// What the child has written so far.
     pub end: Offset,
 }
@@ -251,6 +253,7 @@ impl Queue {
         if let What::Message(_) = self.jobs[at].what {
             match scene.state {
                 State::Starting => return None,
+                _ if !scene.settled => return None,
                 State::NeedsInput { what } => {
                     let job = self.jobs.remove(at)?;
                     let reason = format!("it asks for {what}, and Enter would answer that");
@@ -295,13 +298,14 @@ mod tests {
         queue: Queue,
         owner: Owner,
         state: State,
+        settled: bool,
         now: Instant,
     }
 
     impl Played {
         fn new(state: State) -> Self {
             let owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
-            Played { queue: Queue::default(), owner, state, now: Instant::now() }
+            Played { queue: Queue::default(), owner, state, settled: true, now: Instant::now() }
         }
 
         fn message(&mut self, id: u64, writer: Writer) -> &mut Self {
@@ -311,7 +315,8 @@ mod tests {
         }
 
         fn next(&mut self) -> Option<Do> {
-            let scene = Scene { owner: &self.owner, state: &self.state, end: Offset(5) };
+            let scene =
+                Scene { owner: &self.owner, state: &self.state, settled: self.settled, end: Offset(5) };
             self.queue.advance(scene, self.now)
         }
 
@@ -358,6 +363,10 @@ mod tests {
         let keys = Job { id: DeliveryId(2), writer: Writer::Agent, what: What::Keys(vec!["1".into()]) };
         played.queue.push(keys).unwrap();
         assert_eq!(played.next(), Some(Do::AskTty), "keys are for questions");
+        played.queue = Queue::default();
+        (played.state, played.settled) = (State::Busy, false);
+        played.message(3, Writer::Agent);
+        assert_eq!(played.next(), None, "it may still be asking");
     }
 
     #[test]

@@ -97,6 +97,10 @@ pub struct Reducer {
     started: Instant,
     output: Option<Instant>,
     typed: Option<Instant>,
+    /// Seen at work, or asking, since the last message.
+    worked: bool,
+    /// What was typed last was typed into a question.
+    asked: bool,
     tty: Option<Tty>,
     edits: bool,
     looked: Option<Instant>,
@@ -119,6 +123,8 @@ impl Reducer {
     const PROMPT_QUIET: Duration = Duration::from_millis(100);
     /// A program that shows nothing this long after Enter took it, or never will.
     const REACTION: Duration = Duration::from_secs(2);
+    /// How long after a change programs may go on telling the old state; seen: 150 ms (claude, codex).
+    const LAG: Duration = Duration::from_millis(300);
     /// A program whose prompt was not recognised by then will not be.
     const STARTING: Duration = Duration::from_secs(60);
     /// A program without rules that prints nothing at all has started by then.
@@ -143,6 +149,8 @@ impl Reducer {
             started: now,
             output: None,
             typed: None,
+            worked: false,
+            asked: false,
             tty: None,
             edits: false,
             looked: None,
@@ -182,8 +190,15 @@ impl Reducer {
     pub fn typed(&mut self, now: Instant) {
         if !self.state.ended() {
             self.typed = Some(now);
+            self.worked = false;
+            self.asked = matches!(self.state, State::NeedsInput { .. });
             self.conclude(State::Busy, "a message was typed".into());
         }
+    }
+
+    /// Not so for a moment after a question was answered: programs say that they ask for some time longer.
+    pub fn settled(&self, now: Instant) -> bool {
+        !self.asked || self.typed.is_none_or(|typed| now >= typed + Self::LAG)
     }
 
     /// What the kernel says of the terminal, now.
@@ -208,7 +223,18 @@ impl Reducer {
         if self.state.ended() {
             return false;
         }
-        let (state, why) = self.judge(look, now);
+        let settled = self.settled(now);
+        let rule = self.rules.iter().find(|rule| rule.holds(look));
+        let rule = rule.filter(|rule| settled || rule.meaning != Meaning::NeedsInput);
+        self.worked |= rule.is_some_and(|rule| rule.meaning != Meaning::Idle);
+        let (state, why) = match rule {
+            None if !settled => (State::Busy, "its question was answered just now".into()),
+            Some(rule) if rule.meaning != Meaning::Idle || self.answered(now) => rule.says(),
+            Some(_) => {
+                (State::Busy, "a message was typed, and it has not shown yet that it works on it".into())
+            }
+            None => self.judge(now),
+        };
         self.conclude(state, why)
     }
 
@@ -223,6 +249,7 @@ impl Reducer {
                 .map(|at| at.max(looked.checked_sub(Self::LOOK_EVERY).unwrap_or(at)) + Self::LOOK_EVERY),
             self.output.map(|at| at + Self::PROMPT_QUIET),
             self.output.map(|at| at + self.quiet),
+            self.typed.map(|at| at + Self::LAG),
             self.typed.map(|at| at + Self::REACTION),
             Some(self.started + Self::SILENT_START),
             Some(self.started + Self::STARTING),
@@ -240,25 +267,10 @@ impl Reducer {
         changed
     }
 
-    fn judge(&self, look: Look<'_>, now: Instant) -> (State, String) {
+    /// Without a rule that holds: from the terminal, and from when it wrote.
+    fn judge(&self, now: Instant) -> (State, String) {
         let silent = self.output.map_or(now - self.started, |at| now.saturating_duration_since(at));
-        let reacted = self.reacted(now);
-        for rule in &self.rules {
-            let Some(text) = rule.on.text(look) else { continue };
-            if !rule.pattern.is_match(text) {
-                continue;
-            }
-            let state = match rule.meaning {
-                Meaning::Idle if !reacted => continue,
-                Meaning::Idle => State::Idle,
-                Meaning::Starting => State::Starting,
-                Meaning::Busy => State::Busy,
-                Meaning::NeedsInput => State::NeedsInput { what: rule.what.clone() },
-                Meaning::Limited => State::Limited,
-            };
-            return (state, format!("its {} matches {}", rule.on.word(), rule.pattern));
-        }
-        if !reacted {
+        if !self.reacted(now) {
             return (State::Busy, "a message was typed, and nothing was written since".into());
         }
         if self.foreground_is_idle
@@ -288,7 +300,15 @@ impl Reducer {
         (State::Unknown, "silent, and no rule says what that means".into())
     }
 
-    /// An idle screen counts only once the program has answered to Enter: before, it is the old screen.
+    /// Signs of idleness count only once the program has answered to Enter: before, they are the old ones. One whose
+    /// rules know how it looks at work must have been seen so, since it redraws its prompt before it begins.
+    fn answered(&self, now: Instant) -> bool {
+        let works = self.rules.iter().any(|rule| rule.meaning == Meaning::Busy);
+        self.reacted(now)
+            && (!works || self.worked || self.typed.is_none_or(|typed| now >= typed + Self::REACTION))
+    }
+
+    /// It wrote something since Enter, or had the time to.
     fn reacted(&self, now: Instant) -> bool {
         self.typed.is_none_or(|typed| {
             self.output.is_some_and(|at| at > typed) || now.saturating_duration_since(typed) >= Self::REACTION
@@ -304,6 +324,23 @@ impl Reducer {
         } else {
             Duration::ZERO
         }
+    }
+}
+
+impl Compiled {
+    fn holds(&self, look: Look<'_>) -> bool {
+        self.on.text(look).is_some_and(|text| self.pattern.is_match(text))
+    }
+
+    fn says(&self) -> (State, String) {
+        let state = match self.meaning {
+            Meaning::Idle => State::Idle,
+            Meaning::Starting => State::Starting,
+            Meaning::Busy => State::Busy,
+            Meaning::NeedsInput => State::NeedsInput { what: self.what.clone() },
+            Meaning::Limited => State::Limited,
+        };
+        (state, format!("its {} matches {}", self.on.word(), self.pattern))
     }
 }
 

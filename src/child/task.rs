@@ -231,7 +231,12 @@ impl Task {
         }
         loop {
             let status = self.status.borrow();
-            let scene = Scene { owner: &status.owner, state: self.reducer.state(), end: self.end };
+            let scene = Scene {
+                owner: &status.owner,
+                state: self.reducer.state(),
+                settled: self.reducer.settled(now),
+                end: self.end,
+            };
             let next = self.queue.advance(scene, now);
             drop(status);
             if next.is_none() {

@@ -173,3 +173,41 @@ fn the_bottom_is_twelve_lines_that_are_not_blank() {
     assert_eq!(lines.last(), Some(&"20"));
     assert_eq!(bottom("one\ntwo"), "one\ntwo");
 }
+
+#[test]
+fn a_program_that_shows_its_work_is_idle_again_once_it_was_seen_at_it() {
+    let rules = || Rules {
+        rules: vec![
+            rule(Sign::Status, "^working", Meaning::Busy),
+            rule(Sign::Status, "^idle", Meaning::Idle),
+        ],
+        ..Rules::default()
+    };
+    let mut told = Told::new(rules());
+    told.status = Some("idle".into());
+    // Its status lags behind its screen, which shows the message at once.
+    told.prints(10, "$").is(20, "idle").types(100).prints(101, "$ hello").is(150, "busy");
+    told.status = Some("working".into());
+    told.is(250, "busy");
+    told.status = Some("idle".into());
+    told.is(300, "idle");
+    let mut quick = Told::new(rules());
+    quick.status = Some("idle".into());
+    quick.prints(10, "$").types(100).prints(101, "$ hi").is(2099, "busy").is(2100, "idle");
+}
+
+#[test]
+fn a_question_that_was_answered_is_not_told_again_before_the_program_had_time_to_withdraw_it() {
+    let asks = rule(Sign::Status, "^blocked", Meaning::NeedsInput);
+    let rules =
+        Rules { rules: vec![asks, rule(Sign::Status, "^working", Meaning::Busy)], ..Rules::default() };
+    let mut told = Told::new(rules);
+    told.status = Some("blocked".into());
+    told.prints(10, "1. Yes").is(20, "needs_input (input)").types(100).is(110, "busy").is(399, "busy");
+    told.is(400, "needs_input (input)");
+    told.types(500);
+    told.status = Some("working".into());
+    told.is(550, "busy");
+    told.status = Some("blocked".into());
+    told.is(801, "needs_input (input)");
+}
