@@ -91,6 +91,8 @@ struct Member {
     token: Option<TokenHash>,
     /// What its own children inherit.
     env: Arc<Vec<(String, String)>>,
+    /// It was told to end: it spawns nothing more.
+    stopping: bool,
 }
 
 /// What was decided when a child was spawned.
@@ -325,10 +327,15 @@ impl Registry {
     /// Ends a child, and the children it spawned, and everything they started. The child's own answer is the first.
     pub async fn stop(&self, id: ChildId, grace: Duration) -> Vec<Ended> {
         let children: Vec<Child> = {
-            let state = self.state();
+            let mut state = self.state();
             let mut ids = vec![id];
             ids.extend(state.tree.below(Caller::Child(id)));
-            ids.iter().filter_map(|id| state.members.get(id)?.child.clone()).collect()
+            let stopping = |id: &ChildId| {
+                let member = state.members.get_mut(id)?;
+                member.stopping = true;
+                member.child.clone()
+            };
+            ids.iter().filter_map(stopping).collect()
         };
         let stops = children.iter().map(|child| async move {
             match child.stop(grace).await {
@@ -367,6 +374,12 @@ impl State {
         let member = self.members.get(&node.id)?;
         let child = member.child.clone()?;
         Some(Found { node: node.clone(), kin, child, facts: member.facts.clone() })
+    }
+
+    /// Whether that is a child that has ended or is about to.
+    fn stopped(&self, caller: Caller) -> bool {
+        let Caller::Child(id) = caller else { return false };
+        !self.live(id) || self.members.get(&id).is_some_and(|member| member.stopping)
     }
 
     /// Being spawned counts.

@@ -11,12 +11,17 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use super::{Facts, Member, Place, Registry, limits::OverLimit, tree::valid_name};
 use crate::{
-    child::{Begin, Child, owner::Owner, typing},
+    child::{
+        Begin, Child,
+        owner::Owner,
+        rules::{Rules, Typing},
+        typing,
+    },
     id::{Caller, ChildId, Size, Token},
     keeper::{self, LaunchError, Spec},
     preset::{self, PresetDirs, PresetError, Presets, Resolved},
@@ -168,17 +173,63 @@ impl Registry {
         }
         write_files(&files, &resolved)
             .map_err(|error| SpawnError::Io { what: "the child's files", error })?;
-        let size = resolved.size.clamped();
         let spec = Spec {
             child: id.to_string(),
             argv: resolved.argv.clone(),
             cwd,
             env: resolved.env.clone(),
-            size,
+            size: resolved.size.clamped(),
             ring: place.ring(id),
             socket: place.keeper(id),
         };
-        let exe = place.exe.clone();
+        let since = SystemTime::now();
+        let owner = match caller {
+            Caller::Person => Owner::Person { who: session.user.clone(), since },
+            Caller::Root(_) | Caller::Child(_) => Owner::Orchestrator { since },
+        };
+        let child = self.keep(id, spec, resolved.rules, resolved.typing, owner).await?;
+        let spawned = {
+            let mut state = self.state();
+            let doomed = state.stopped(caller);
+            let Some(member) = state.members.get_mut(&id) else { return Err(SpawnError::CallerEnded) };
+            member.child = Some(child.clone());
+            member.env = Arc::new(resolved.env);
+            member.facts.program = basename(&resolved.argv);
+            let facts = member.facts.clone();
+            let doomed = doomed || member.stopping;
+            reservation.kept = true;
+            for old in state.surplus() {
+                state.forget(old, place);
+            }
+            let name = reservation.name.clone();
+            (!doomed).then_some(Spawned {
+                child: child.clone(),
+                name,
+                facts,
+                message: resolved.message_typed,
+            })
+        };
+        match spawned {
+            Some(spawned) => Ok(spawned),
+            None => {
+                // Whoever stopped the caller meanwhile could not know of it.
+                let _ = child.stop(Duration::ZERO).await;
+                Err(SpawnError::CallerEnded)
+            }
+        }
+    }
+
+    /// Starts the keeper, and the thread that looks after its child.
+    async fn keep(
+        &self,
+        id: ChildId,
+        spec: Spec,
+        rules: Rules,
+        typing: Typing,
+        owner: Owner,
+    ) -> Result<Child, SpawnError> {
+        let (exe, size) = (self.0.place.exe.clone(), spec.size);
+        let (socket, ring) = (spec.socket.clone(), spec.ring.clone());
         let launched = tokio::task::spawn_blocking(move || {
             let launched = keeper::launch(&exe, &spec)?;
             let stream = keeper::connect(&spec.socket).or_else(over);
@@ -192,34 +243,8 @@ impl Registry {
         };
         let keeper = launched.keeper_pid;
         let stream = stream.map_err(|error| abandon(keeper, "speaking to the keeper", error))?;
-        let since = SystemTime::now();
-        let owner = match caller {
-            Caller::Person => Owner::Person { who: session.user.clone(), since },
-            Caller::Root(_) | Caller::Child(_) => Owner::Orchestrator { since },
-        };
-        let child = Child::start(Begin {
-            id,
-            keeper: launched,
-            stream,
-            socket: place.keeper(id),
-            ring: place.ring(id),
-            size,
-            rules: resolved.rules,
-            typing: resolved.typing,
-            owner,
-        })
-        .map_err(|error| abandon(keeper, "starting the child's thread", error))?;
-        let mut state = self.state();
-        let Some(member) = state.members.get_mut(&id) else { return Err(SpawnError::CallerEnded) };
-        member.child = Some(child.clone());
-        member.env = Arc::new(resolved.env);
-        member.facts.program = basename(&resolved.argv);
-        let facts = member.facts.clone();
-        reservation.kept = true;
-        for old in state.surplus() {
-            state.forget(old, place);
-        }
-        Ok(Spawned { child, name: reservation.name.clone(), facts, message: resolved.message_typed })
+        Child::start(Begin { id, keeper: launched, stream, socket, ring, size, rules, typing, owner })
+            .map_err(|error| abandon(keeper, "starting the child's thread", error))
     }
 
     /// The presets this session may use, as they are now.
@@ -242,9 +267,7 @@ impl Registry {
             return Err(SpawnError::Name(name.to_owned()));
         }
         let mut state = self.state();
-        if let Caller::Child(me) = caller
-            && !state.live(me)
-        {
+        if state.stopped(caller) {
             return Err(SpawnError::CallerEnded);
         }
         let top = state.tree.top(caller);
@@ -263,7 +286,9 @@ impl Registry {
         state.last_child += 1;
         let id = ChildId(state.last_child);
         state.tree.insert(id, name.clone(), caller);
-        state.members.insert(id, Member { child: None, facts, token: None, env: Arc::default() });
+        state
+            .members
+            .insert(id, Member { child: None, facts, token: None, env: Arc::default(), stopping: false });
         Ok(Reservation { registry: self.clone(), id, name, kept: false })
     }
 

@@ -130,3 +130,20 @@ async fn a_child_that_forks_without_end_is_ended() {
     assert_eq!(stopped["left"], json!([]));
     assert!(mentioning(company.dir()).is_empty());
 }
+
+#[tokio::test]
+async fn what_is_spawned_while_its_parent_is_stopped_ends_with_it() {
+    let company = Company::new();
+    let root = company.root().await;
+    let parent = root.spawn(sh("read x")).await;
+    let nested = company.child(&parent).await;
+    let spawns = (0..10).map(|_| nested.call("spawn", json!({"command": ["sleep", "1000"]})));
+    let stop = root.call("stop", json!({"child": parent, "grace_ms": 0}));
+    let (stopped, spawned) = tokio::join!(stop, futures::future::join_all(spawns));
+    assert_eq!(stopped["left"], json!([]));
+    assert_eq!(company.registry().load().live, 0);
+    let late = spawned.iter().filter(|answer| answer.is_error());
+    late.for_each(|answer| {
+        assert!(answer.text().contains("you have been stopped yourself"), "{}", answer.text())
+    });
+}
