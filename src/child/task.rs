@@ -357,7 +357,7 @@ impl Task {
     }
 
     /// Shows the handle what changed, and wakes who waits for it.
-    fn publish(&mut self) {
+    fn publish(&self) {
         let (state, why) = (self.reducer.state(), self.reducer.why());
         let (queue, screen) = (&self.queue, &self.screen);
         self.status.send_if_modified(|status| {

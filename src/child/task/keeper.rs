@@ -215,6 +215,8 @@ impl Task {
         self.ask_again();
         self.finders.clear();
         if let Some(stopping) = self.stopping.take() {
+            // Whoever hears that it was stopped and then looks must find it ended.
+            self.publish();
             let exit = if let State::Exited(exit) = self.reducer.state() { Some(*exit) } else { None };
             stopping.over(exit, true);
         }
