@@ -112,6 +112,9 @@ impl Task {
             Reader::Finder(id) => id,
         };
         let Some(finder) = self.finders.get_mut(&id) else { return };
+        // The ring is ahead of us: whoever hears of a line and then looks must find it on the screen.
+        let seen = bytes.len().min((self.end - from) as usize);
+        let bytes = &bytes[..seen];
         finder.skip_to(from);
         finder.output(from, bytes);
         let next = finder.searched();
