@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Server,
-    answer::{BYTES, MAX_BYTES, ReportRow, record},
+    answer::{BYTES, MAX_BYTES, ReportRow, is_zero, record},
     error::Answer,
 };
 
@@ -25,10 +25,6 @@ struct Read {
     next: u64,
     #[serde(skip_serializing_if = "is_zero")]
     more: usize,
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 #[tool_router(router = read_reports_router, vis = "pub(super)")]

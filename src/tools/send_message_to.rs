@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Server,
-    answer::{age, record},
+    answer::{age, is_zero, record},
     error::Answer,
 };
 use crate::{
@@ -41,10 +41,6 @@ pub(super) struct ReceiptRow {
     owner: &'static str,
     owner_since_s: u64,
     state: String,
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 #[tool_router(router = send_message_to_router, vis = "pub(super)")]
