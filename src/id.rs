@@ -35,6 +35,12 @@ impl Serialize for ChildId {
     }
 }
 
+impl<'de> Deserialize<'de> for ChildId {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, "a child's id")
+    }
+}
+
 /// An MCP host's place in the tree: `r1`. It outlives the host that opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RootId(pub u32);
@@ -70,6 +76,31 @@ impl Serialize for Caller {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
+}
+
+impl FromStr for Caller {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.as_bytes().first() {
+            Some(b'r') => text[1..].parse().map(|id| Caller::Root(RootId(id))).map_err(|_| ()),
+            Some(b'c') => text.parse().map(Caller::Child),
+            _ if text == "person" => Ok(Caller::Person),
+            _ => Err(()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Caller {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, "a caller")
+    }
+}
+
+/// What is written as text is read from it.
+fn parsed<'de, T: FromStr, D: serde::Deserializer<'de>>(from: D, what: &str) -> Result<T, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is not {what}")))
 }
 
 /// A child's secret: 32 random bytes, written as hex. Only the child is ever given it; we keep its hash.
@@ -207,6 +238,16 @@ mod tests {
             ("claude", None),
         ] {
             assert_eq!(text.parse().ok(), id, "{text}");
+        }
+    }
+
+    #[test]
+    fn callers_are_read_as_they_are_written() {
+        for caller in [Caller::Root(RootId(7)), Caller::Child(ChildId(3)), Caller::Person] {
+            assert_eq!(serde_json::from_value::<Caller>(serde_json::json!(caller)).unwrap(), caller);
+        }
+        for text in ["", "r", "rx", "c0", "anyone", "é"] {
+            assert!(text.parse::<Caller>().is_err(), "{text}");
         }
     }
 
