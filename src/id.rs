@@ -72,6 +72,21 @@ impl fmt::Display for Caller {
     }
 }
 
+impl Serialize for RootId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RootId {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Caller::deserialize(from)? {
+            Caller::Root(id) => Ok(id),
+            other => Err(serde::de::Error::custom(format!("{other} is not a root"))),
+        }
+    }
+}
+
 impl Serialize for Caller {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
@@ -145,6 +160,28 @@ impl fmt::Debug for Token {
 /// SHA-256 of a [`Token`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
+
+impl Serialize for TokenHash {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for TokenHash {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ())?;
+        Ok(TokenHash(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenHash {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, "a hash")
+    }
+}
 
 /// How many bytes a child had written when something was so. Never goes back.
 #[derive(
