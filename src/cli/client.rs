@@ -2,7 +2,7 @@
 
 use rmcp::{
     ClientHandler, RoleClient, ServiceExt,
-    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, JsonObject},
+    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, JsonObject, PingRequest},
     service::{RunningService, ServiceError},
     transport::TokioChildProcess,
 };
@@ -96,8 +96,10 @@ impl Client {
         if result.is_error == Some(true) { Err(Fail::Said(tools::text(&result))) } else { Ok(result) }
     }
 
-    /// Ends the connection in order.
+    /// Ends the connection in order: what the last answer told has arrived.
     pub(super) async fn close(self) {
+        // A broker that is gone needs no telling.
+        let _ = self.service.send_request(PingRequest::default().into()).await;
         // It is over either way.
         let _ = self.service.cancel().await;
     }

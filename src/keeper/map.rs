@@ -37,6 +37,7 @@ pub(super) struct Header {
     pub(super) about_len: AtomicU64,
     pub(super) slots: Slots,
     pub(super) typed: Table,
+    pub(super) answered: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Header>() <= HEADER);

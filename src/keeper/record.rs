@@ -49,6 +49,8 @@ pub struct Record {
     pub typed: Vec<Typed>,
     /// The highest delivery that is told of no more; 0 if none was left out.
     pub forgotten: u64,
+    /// The terminal's questions in the output before here were answered; `None` if the keeper did not count that.
+    pub answered: Option<Offset>,
     checkpoints: Vec<Saved>,
     path: PathBuf,
     file: File,
@@ -154,6 +156,7 @@ impl Record {
             about: about(&file, page.u64(88), page.u64(96)),
             typed,
             forgotten,
+            answered: (page.u64(64) != 0).then(|| Offset(page.u64(ANSWERED))),
             checkpoints: Saved::told(page, SLOTS, Ring::MAX_CHECKPOINT),
             path,
             file,
@@ -168,6 +171,7 @@ const MOST: u64 = 1 << 30;
 /// Where in the header these begin.
 const SLOTS: usize = 104;
 const TYPED: usize = 176;
+const ANSWERED: usize = TYPED + size_of::<Table>();
 
 /// What is said about the child. Nothing, if it cannot be read: the rest of the file can.
 fn about(file: &File, place: u64, len: u64) -> Option<Value> {

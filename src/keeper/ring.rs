@@ -180,6 +180,11 @@ impl Ring {
         self.map.header().slots.save(&self.file, at, bytes)
     }
 
+    /// Notes that the questions up to here are answered; `false` if they were before.
+    pub(super) fn answer(&self, at: Offset) -> bool {
+        self.map.header().answered.fetch_max(at.0, Ordering::Release) < at.0
+    }
+
     /// Which strokes were typed.
     pub(super) fn typed(&self) -> &Table {
         &self.map.header().typed

@@ -235,6 +235,7 @@ fn answer(connection: u64, request: Request<'_>, outbox: &mut Outbox, terminal: 
                 Err(reason) => outbox.put(&Event::Refused { id, reason: reason.to_owned() }),
             }
         }
+        Request::Answer { at, bytes } => terminal.answer(at, bytes),
         Request::Save { at, bytes } => {
             // A full disk keeps the older one, which is only more work for whoever needs it.
             let _ = terminal.ring.save(at, bytes);

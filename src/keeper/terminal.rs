@@ -159,6 +159,13 @@ impl Terminal {
         self.input.push_stroke(table, asked, stroke, bytes)
     }
 
+    /// Queues the terminal's own answer, once. Nobody waits for it, and a queue that is full needs none.
+    pub(super) fn answer(&mut self, at: Offset, bytes: &[u8]) {
+        if self.ring.answer(at) {
+            let _ = self.push(Asked { connection: 0, id: 0 }, bytes);
+        }
+    }
+
     /// Looks who has ended. Tells whose input the child will never read. There is room for so many bytes before a
     /// follower loses some.
     pub(super) fn reap(&mut self, room: u64) -> Vec<Asked> {

@@ -47,7 +47,7 @@ pub(super) enum Known {
 
 /// The table. All zero is empty. There is one writer; others read the file.
 #[repr(C)]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     forgotten: AtomicU64,
     entries: [Entry; Table::LEN],
@@ -62,10 +62,16 @@ struct Entry {
     strokes: AtomicU64,
 }
 
+impl Default for Table {
+    fn default() -> Self {
+        Table { forgotten: AtomicU64::default(), entries: std::array::from_fn(|_| Entry::default()) }
+    }
+}
+
 impl Table {
-    /// How many deliveries are remembered. They come one by one, so this is far more than a broker that comes back can
-    /// be in doubt about.
-    pub(super) const LEN: usize = 32;
+    /// How many deliveries are remembered: more than may wait for one child, so that one which waited for long while
+    /// others overtook it is not taken for a forgotten one.
+    pub(super) const LEN: usize = 128;
 
     /// What is known of it.
     pub(super) fn of(&self, stroke: Stroke) -> Known {

@@ -24,6 +24,9 @@ macro_rules! from_json {
 /// What both sides tell in their `Hello`. Raised for information only; nothing may depend on it that a kind
 /// can tell.
 pub const VERSION: u32 = 2;
+/// From this version on a keeper knows `Type`, `Save` and `Answer`. An older one skips them, so whoever needs to know
+/// what became of them asks for its version first.
+pub const KNOWS_TYPE: u32 = 2;
 /// The most that may follow a length, in bytes; whoever sends more is not one of us.
 pub const MAX_FRAME: usize = 2 << 20;
 
@@ -81,6 +84,14 @@ pub enum Request<'a> {
         /// The output before it is in the checkpoint.
         at: Offset,
         /// Whatever it is; one of more than [`Ring::MAX_CHECKPOINT`](super::Ring::MAX_CHECKPOINT) bytes is ignored.
+        bytes: &'a [u8],
+    },
+    /// The terminal's answer to what the child asked by what it had written up to an offset. An answer to an older
+    /// question than was answered before is not typed: another broker has read the same output.
+    Answer {
+        /// Of the output that asked, one past the newest byte.
+        at: Offset,
+        /// What to type.
         bytes: &'a [u8],
     },
     /// Asks for another size.
@@ -245,7 +256,9 @@ impl Request<'_> {
                 let stroke = u64::from(stroke) << 1 | u64::from(last);
                 binary_frame(to, self.kind(), [id, delivery, stroke], bytes);
             }
-            Request::Save { at, bytes } => binary_frame(to, self.kind(), [at.0], bytes),
+            Request::Save { at, bytes } | Request::Answer { at, bytes } => {
+                binary_frame(to, self.kind(), [at.0], bytes);
+            }
             _ => json_frame(to, self.kind(), self),
         }
     }
@@ -262,13 +275,14 @@ impl Request<'_> {
             Request::Processes { .. } => request::PROCESSES,
             Request::Type { .. } => request::TYPE,
             Request::Save { .. } => request::SAVE,
+            Request::Answer { .. } => request::ANSWER,
         }
     }
 }
 
 impl<'a> Frame<'a> for Request<'a> {
     fn is_known(kind: u8) -> bool {
-        (request::HELLO..=request::SAVE).contains(&kind)
+        (request::HELLO..=request::ANSWER).contains(&kind)
     }
 
     fn parse(kind: u8, payload: &'a [u8]) -> Result<Self, WireError> {
@@ -290,9 +304,13 @@ impl<'a> Frame<'a> for Request<'a> {
                 let ([id, delivery, stroke], bytes) = numbers(kind, payload)?;
                 Request::Type { id, delivery, stroke: (stroke >> 1) as u32, last: stroke & 1 == 1, bytes }
             }
-            _ => {
+            request::SAVE => {
                 let ([at], bytes) = numbers(kind, payload)?;
                 Request::Save { at: Offset(at), bytes }
+            }
+            _ => {
+                let ([at], bytes) = numbers(kind, payload)?;
+                Request::Answer { at: Offset(at), bytes }
             }
         })
     }
@@ -390,6 +408,7 @@ mod request {
     pub(super) const PROCESSES: u8 = 0x08;
     pub(super) const TYPE: u8 = 0x09;
     pub(super) const SAVE: u8 = 0x0a;
+    pub(super) const ANSWER: u8 = 0x0b;
 }
 
 mod event {

@@ -116,6 +116,8 @@ pub struct Found {
     pub child: Child,
     /// How it was spawned.
     pub facts: Facts,
+    /// How long ago the host on top of its tree was found to be gone.
+    pub hostless: Option<Duration>,
 }
 
 /// Why a child cannot be had.
@@ -325,7 +327,8 @@ impl State {
     fn found(&self, node: &Node, kin: Kin) -> Option<Found> {
         let member = self.members.get(&node.id)?;
         let child = member.child.clone()?;
-        Some(Found { node: node.clone(), kin, child, facts: member.facts.clone() })
+        let hostless = self.hostless(node.top);
+        Some(Found { node: node.clone(), kin, child, facts: member.facts.clone(), hostless })
     }
 
     /// Whether that is a child that has ended or is about to.

@@ -90,12 +90,6 @@ impl Registry {
         self.state().greetings.remove(&caller)
     }
 
-    /// How long ago the host on top of a caller's tree was found to be gone.
-    pub fn hostless(&self, top: Caller) -> Option<Duration> {
-        let gone = self.state().seat(top)?.gone?;
-        Some(gone.elapsed().unwrap_or_default())
-    }
-
     /// Looks which hosts are gone, and stops what nobody has held for too long. Call it now and then.
     pub async fn watch_roots(&self) {
         let now = SystemTime::now();
@@ -160,6 +154,11 @@ impl State {
     pub(super) fn seat(&self, top: Caller) -> Option<&Seat> {
         let Caller::Root(id) = top else { return None };
         self.roots.iter().find(|seat| seat.id == id)
+    }
+
+    /// How long ago the host on top of a tree was found to be gone.
+    pub(super) fn hostless(&self, top: Caller) -> Option<Duration> {
+        Some(self.seat(top)?.gone?.elapsed().unwrap_or_default())
     }
 
     /// In a sentence, what there is of a root, if there is anything.
