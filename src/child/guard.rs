@@ -211,6 +211,12 @@ impl Guard<'_> {
         row[column].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX)
     }
 
+    /// DECCOLM. Term keeps its columns and does the rest: no margins, and nothing on the screen.
+    fn change_columns(&mut self) {
+        self.extra.margins = None;
+        self.term.set_private_mode(NamedPrivateMode::ColumnMode.into());
+    }
+
     fn keyboard_depth(&mut self) -> &mut usize {
         let alternate = self.mode(TermMode::ALT_SCREEN);
         &mut self.extra.keyboards[usize::from(alternate)]

@@ -227,6 +227,7 @@ impl Handler for Guard<'_> {
                 }
             }
             PrivateMode::Unknown(1048) => self.term.save_cursor_position(),
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_columns(),
             mode => self.term.set_private_mode(mode),
         }
     }
@@ -252,6 +253,7 @@ impl Handler for Guard<'_> {
                 self.extra.saved_primary = None;
                 self.term.unset_private_mode(mode);
             }
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_columns(),
             mode => self.term.unset_private_mode(mode),
         }
     }
