@@ -1,5 +1,10 @@
 //! Screens from bytes, cut anywhere, hostile or not.
 
+use alacritty_terminal::{
+    index::{Column, Line},
+    vte::ansi::{Color, NamedColor},
+};
+
 use super::*;
 use crate::child::status::ProgramState;
 
@@ -139,6 +144,30 @@ fn sizes_are_clamped_and_text_reflows() {
     screen.resize(Size { rows: 4, cols: 5 });
     assert_eq!(screen.text(9).lines, ["0123456789abc"]);
     assert_ne!(screen.version(), version);
+}
+
+#[test]
+fn a_row_that_a_resize_has_lengthened_is_erased_whole() {
+    let wide = Size { rows: 4, cols: 20 };
+    let pen = |screen: &Screen, col| screen.emulator.term.grid()[Line(1)][Column(col)].bg;
+    let mut screen = fed("\x1b[44m\x1b[2J\x1b[m");
+    screen.resize(wide);
+    let _ = screen.feed(b"\x1b[2J", Instant::now());
+    assert_eq!(pen(&screen, 5), Color::Named(NamedColor::Background));
+    let mut screen = fed("\x1b[44m\x1b[?1049h\x1b[?1049l\x1b[m");
+    screen.resize(wide);
+    let _ = screen.feed(b"\x1b[?1049h", Instant::now());
+    assert_eq!(pen(&screen, 5), Color::Named(NamedColor::Background));
+}
+
+#[test]
+fn the_cursor_saved_on_the_way_to_the_alternate_screen_moves_with_its_text() {
+    for back in ["\x1b[?1049l", "\x1b[?47l"] {
+        let mut screen = fed("0123456789abc\x1b[?1049h");
+        screen.resize(Size { rows: 4, cols: 20 });
+        let _ = screen.feed(format!("{back}\x1b8x").as_bytes(), Instant::now());
+        assert_eq!(screen.text(0).lines, ["0123456789abcx"], "{back}");
+    }
 }
 
 #[test]
