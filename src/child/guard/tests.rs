@@ -97,6 +97,13 @@ fn all_ways_to_the_alternate_screen_lead_back() {
 }
 
 #[test]
+fn a_change_of_columns_ends_the_margins() {
+    for change in ["\x1b[?3h", "\x1b[?3l"] {
+        answer(format!("\x1b[2;3r{change}\x1bP$qr\x1b\\").as_bytes(), "\x1bP1$r1;4r\x1b\\");
+    }
+}
+
+#[test]
 fn a_cursor_saved_before_a_resize_stays_on_the_screen() {
     let (mut screen, _) = fed(b"\x1b[4;10H\x1b7\x1b[?47h");
     screen.resize(Size { rows: 1, cols: 2 });
