@@ -264,7 +264,8 @@ impl Queue {
                 let Some(stroke) = rest.pop_front() else {
                     return self.finish(Outcome::Refused("there was nothing to type".into()));
                 };
-                let (bytes, last, known) = (stroke.bytes.clone(), rest.is_empty(), current.stroke(current.at));
+                let (bytes, last, known) =
+                    (stroke.bytes.clone(), rest.is_empty(), current.stroke(current.at));
                 current.at += 1;
                 current.phase = Phase::Writing { stroke, rest };
                 Some(Do::Write { bytes, last, stroke: known })
@@ -284,7 +285,9 @@ impl Queue {
                     let outcome = if job.begun == 0 {
                         Outcome::Refused(format!("it asks for {what}, and Enter would answer that"))
                     } else {
-                        Outcome::Unknown(format!("its text was typed, and Enter was not: it asks for {what} now"))
+                        Outcome::Unknown(format!(
+                            "its text was typed, and Enter was not: it asks for {what} now"
+                        ))
                     };
                     return Some(Do::Finish(job.id, outcome));
                 }

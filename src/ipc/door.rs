@@ -12,7 +12,8 @@ use std::{
 };
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use sha2::{Digest, Sha256};
+
+use super::home::is_open;
 
 /// The variable that puts the directory elsewhere: for tests, demonstrations, and a second company.
 pub const VARIABLE: &str = "COMPERE_RUNTIME_DIR";
@@ -96,17 +97,14 @@ impl Door {
         self.dir.join("k")
     }
 
-    /// Where files for children can be, such that no directory above them is open to others: here, or else at a place
-    /// of this directory's own below `state`, where the user keeps programs' state.
-    pub fn files(&self, state: Option<PathBuf>) -> Result<PathBuf, DoorError> {
-        let open = |dir: &Path| std::fs::metadata(dir).is_ok_and(|there| there.mode() & 0o022 != 0);
-        let Some(state) = state.filter(|_| self.dir.ancestors().any(open)) else { return Ok(self.keepers()) };
-        let digest = Sha256::digest(self.dir.as_os_str().as_encoded_bytes());
-        let dir = state.join("compere").join(hex::encode(&digest[..4]));
-        let parent = dir.parent().unwrap_or(&state);
-        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io_error(parent))?;
-        own(&dir)?;
-        Ok(dir)
+    /// Where [`Home`](super::home::Home) is written down.
+    pub fn home(&self) -> PathBuf {
+        self.dir.join("home.json")
+    }
+
+    /// Whether somebody else may change a directory above.
+    pub(super) fn is_below_open(&self) -> bool {
+        self.dir.ancestors().any(is_open)
     }
 
     /// Where the broker logs.
@@ -155,7 +153,7 @@ fn place(ours: Option<PathBuf>, runtime: Option<PathBuf>, temporary: PathBuf) ->
 }
 
 /// Makes a directory of mode 0700 or finds that it is one, and ours.
-fn own(dir: &Path) -> Result<(), DoorError> {
+pub(super) fn own(dir: &Path) -> Result<(), DoorError> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io_error(dir)(error)),
         _ => {}
@@ -223,19 +221,6 @@ mod tests {
         let door = Door::at(dir("new")).unwrap();
         assert_eq!(std::fs::metadata(door.dir()).unwrap().mode() & 0o777, 0o700);
         assert!(Door::at(dir("new")).is_ok(), "twice is as good as once");
-    }
-
-    #[test]
-    fn files_for_children_are_below_no_directory_that_is_open() {
-        let base = tempfile::tempdir().unwrap();
-        let door = Door::at(base.path().join("d")).unwrap();
-        assert_eq!(door.files(None).unwrap(), door.keepers());
-        std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        let state = base.path().join("state");
-        let files = door.files(Some(state.clone())).unwrap();
-        assert!(files.starts_with(state.join("compere")));
-        assert_eq!(std::fs::metadata(&files).unwrap().mode() & 0o777, 0o700);
-        assert_eq!(door.files(Some(state)).unwrap(), files, "the same every time");
     }
 
     #[test]

@@ -115,10 +115,14 @@ impl Change {
 
     /// Writes it, within whatever transaction there is.
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
-        let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| db.prepare_cached(sql)?.execute(values).map(drop);
+        let run =
+            |sql: &str, values: &[&dyn rusqlite::ToSql]| db.prepare_cached(sql)?.execute(values).map(drop);
         match self {
             Change::Root { id, body } => {
-                run("INSERT OR REPLACE INTO roots (id, body) VALUES (?1, ?2)", params![id.0, body.to_string()])?;
+                run(
+                    "INSERT OR REPLACE INTO roots (id, body) VALUES (?1, ?2)",
+                    params![id.0, body.to_string()],
+                )?;
                 count(db, "root", id.0.into())
             }
             Change::RootGone { id } => {
@@ -173,7 +177,10 @@ impl Change {
                 )
             }
             Change::Wait { id, body } => {
-                run("INSERT OR REPLACE INTO waits (id, body) VALUES (?1, ?2)", params![*id as i64, body.to_string()])?;
+                run(
+                    "INSERT OR REPLACE INTO waits (id, body) VALUES (?1, ?2)",
+                    params![*id as i64, body.to_string()],
+                )?;
                 count(db, "wait", *id)
             }
             Change::WaitOver { id } => run("DELETE FROM waits WHERE id = ?1", params![*id as i64]),

@@ -33,7 +33,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, NotWritten> {
     let made = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
     made.map_err(|error| from_io(path, &error))?;
     let named = |error| why(path, &error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(named)?;
     prepare(&db).map_err(named)?;
     if !is_sound(&db).map_err(named)? {
@@ -46,7 +47,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, NotWritten> {
 /// Opens the file for reading where it cannot be opened for writing. With the lock held for good, SQLite needs no shared
 /// memory beside the file, for which a full disk has no room.
 pub(super) fn peek(path: &Path) -> rusqlite::Result<Connection> {
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
+    let db = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW,
+    )?;
     db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     Ok(db)
 }
@@ -59,7 +63,8 @@ pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     std::fs::rename(path, &aside)?;
     for other in ["db-wal", "db-shm"] {
         // Left there, SQLite would take them for the new file's.
-        match std::fs::rename(path.with_extension(other), path.with_extension(format!("corrupt-{n}-{other}"))) {
+        match std::fs::rename(path.with_extension(other), path.with_extension(format!("corrupt-{n}-{other}")))
+        {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

@@ -117,10 +117,15 @@ impl Journal {
         self.ask(|reply| Work::Rebuild(changes, reply)).await
     }
 
-    async fn ask(&self, work: impl FnOnce(oneshot::Sender<Result<(), NotWritten>>) -> Work) -> Result<(), NotWritten> {
+    async fn ask(
+        &self,
+        work: impl FnOnce(oneshot::Sender<Result<(), NotWritten>>) -> Work,
+    ) -> Result<(), NotWritten> {
         let (reply, answer) = oneshot::channel();
-        let ended =
-            || NotWritten::Io { path: self.path.clone(), why: "its thread has ended, by a defect of ours".into() };
+        let ended = || NotWritten::Io {
+            path: self.path.clone(),
+            why: "its thread has ended, by a defect of ours".into(),
+        };
         self.work.send(work(reply)).map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }

@@ -76,17 +76,32 @@ impl Past {
             children: rows(db, "SELECT id, body, ended FROM children ORDER BY id", |row| {
                 Some((ChildId(row.get(0).ok()?), json(row, 1)?, json(row, 2)))
             })?,
-            messages: rows(db, "SELECT id, child, body FROM messages WHERE outcome IS NULL ORDER BY id", |row| {
-                Some(MessageRow { id: number(row, 0)?, child: ChildId(row.get(1).ok()?), body: json(row, 2)? })
-            })?,
+            messages: rows(
+                db,
+                "SELECT id, child, body FROM messages WHERE outcome IS NULL ORDER BY id",
+                |row| {
+                    Some(MessageRow {
+                        id: number(row, 0)?,
+                        child: ChildId(row.get(1).ok()?),
+                        body: json(row, 2)?,
+                    })
+                },
+            )?,
             reports: rows(db, "SELECT inbox, number, body FROM reports ORDER BY inbox, number", |row| {
                 Some((caller(row)?, number(row, 1)?, json(row, 2)?))
             })?,
             heard: rows(db, "SELECT inbox, heard, given FROM heard", |row| {
                 Some(HeardRow { inbox: caller(row)?, heard: number(row, 1)?, given: number(row, 2)? })
             })?,
-            waits: rows(db, "SELECT id, body FROM waits ORDER BY id", |row| Some((number(row, 0)?, json(row, 1)?)))?,
-            last: Last { root: small("root")?, child: small("child")?, message: last("message")?, wait: last("wait")? },
+            waits: rows(db, "SELECT id, body FROM waits ORDER BY id", |row| {
+                Some((number(row, 0)?, json(row, 1)?))
+            })?,
+            last: Last {
+                root: small("root")?,
+                child: small("child")?,
+                message: last("message")?,
+                wait: last("wait")?,
+            },
             blank: false,
         })
     }

@@ -1,3 +1,5 @@
+//! What is remembered, refused, set aside and read again.
+
 use serde_json::{Value, json};
 
 use super::*;

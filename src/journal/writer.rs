@@ -61,7 +61,8 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, "reads and children go on; what must be written is refused");
-                let past = if existed { file::peek(&writer.path).and_then(|db| Past::read(&db)).ok() } else { None };
+                let past =
+                    if existed { file::peek(&writer.path).and_then(|db| Past::read(&db)).ok() } else { None };
                 // What we could not read must not be mixed with what we know.
                 writer.strange = existed && past.is_none();
                 past.unwrap_or(Past { blank: true, ..Past::default() })

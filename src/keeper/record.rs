@@ -283,12 +283,14 @@ mod tests {
         assert_eq!((record.about, record.typed, record.forgotten), (Some(about), typed, 0));
 
         ring.typed().write(Stroke { delivery: 2, number: 0, last: false });
-        for delivery in 3..=33 {
+        for delivery in 3..=Table::LEN as u64 + 1 {
             assert!(ring.typed().accept(Stroke { delivery, number: 0, last: true }));
         }
         let record = Ring::open(&path).unwrap();
         assert_eq!((record.typed, record.forgotten), ring.typed().all());
-        assert_eq!(record.forgotten, 2);
+        assert_eq!((record.forgotten, record.answered), (2, Some(Offset(0))));
+        assert!(ring.answer(Offset(7)) && !ring.answer(Offset(7)) && !ring.answer(Offset(3)), "each once");
+        assert_eq!(Ring::open(&path).unwrap().answered, Some(Offset(7)));
     }
 
     #[test]

@@ -269,25 +269,26 @@ mod tests {
     fn the_lowest_that_is_settled_is_forgotten_first() {
         let table = Table::default();
         assert!(table.accept(stroke(10, 0)));
-        (11..42).for_each(|delivery| whole(&table, delivery));
-        assert_eq!((table.all().0.len(), table.all().1), (32, 0));
+        let next = 10 + Table::LEN as u64;
+        (11..next).for_each(|delivery| whole(&table, delivery));
+        assert_eq!((table.all().0.len(), table.all().1), (Table::LEN, 0));
 
         // Of 10 something waits.
-        whole(&table, 42);
+        whole(&table, next);
         let (all, forgotten) = table.all();
-        assert_eq!((all.len(), forgotten), (32, 11));
+        assert_eq!((all.len(), forgotten), (Table::LEN, 11));
         assert_eq!(
-            (all[0], all[1], all[31]),
-            (typed(10, 1, 0, false), typed(12, 1, 1, true), typed(42, 1, 1, true))
+            (all[0], all[1], all[Table::LEN - 1]),
+            (typed(10, 1, 0, false), typed(12, 1, 1, true), typed(next, 1, 1, true))
         );
         assert_eq!(table.of(stroke(10, 0)), Known::Accepted);
         for (delivery, expected) in [(9, Known::Forgotten), (11, Known::Forgotten), (12, Known::Written)] {
             assert_eq!(table.of(stroke(delivery, 0)), expected, "{delivery}");
         }
-        assert_eq!(table.of(stroke(43, 0)), Known::Next);
+        assert_eq!(table.of(stroke(next + 1, 0)), Known::Next);
 
         table.write(stroke(10, 0));
-        whole(&table, 43);
+        whole(&table, next + 1);
         assert_eq!(table.of(stroke(10, 0)), Known::Forgotten);
         assert_eq!(table.all().1, 11, "the highest, not the latest");
     }
@@ -295,13 +296,14 @@ mod tests {
     #[test]
     fn what_waits_to_be_written_is_never_forgotten() {
         let table = Table::default();
-        assert!((1..=32).all(|delivery| table.accept(stroke(delivery, 0))));
+        let most = Table::LEN as u64;
+        assert!((1..=most).all(|delivery| table.accept(stroke(delivery, 0))));
         let before = table.all();
-        assert!(!table.accept(stroke(33, 0)));
+        assert!(!table.accept(stroke(most + 1, 0)));
         assert_eq!(table.all(), before);
         assert!(table.accept(stroke(5, 1)), "it has its place");
         table.write(stroke(20, 0));
-        assert!(table.accept(stroke(33, 0)));
+        assert!(table.accept(stroke(most + 1, 0)));
         assert_eq!(table.all().1, 20);
     }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{host::Process, tree::Node};
+use super::host::Process;
 use crate::{
     child::{
         owner::Owner,
@@ -16,30 +16,30 @@ use crate::{
 
 /// See the module. Fields may be added with a default; none is ever taken away.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Birth {
+pub(super) struct Birth {
     /// Itself.
-    pub id: ChildId,
+    pub(super) id: ChildId,
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// Its parent, its parent's, and so on to the top: some may be forgotten by the time this is read.
-    pub above: Vec<Caller>,
+    pub(super) above: Vec<Caller>,
     /// The root on top, in case the journal does not know it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub root: Option<Seat>,
+    pub(super) root: Option<Seat>,
     /// What an answer tells of it.
-    pub facts: Facts,
+    pub(super) facts: Facts,
     /// The hash of its identity.
-    pub token: TokenHash,
+    pub(super) token: TokenHash,
     /// How its program shows what it is doing.
     #[serde(default)]
-    pub rules: Rules,
+    pub(super) rules: Rules,
     /// How its program wants its text.
     #[serde(default)]
-    pub typing: Typing,
+    pub(super) typing: Typing,
     /// Who held its input at first.
-    pub owner: Owner,
+    pub(super) owner: Owner,
     /// The terminal's size at first.
-    pub size: Size,
+    pub(super) size: Size,
 }
 
 /// What was decided when a child was spawned.
@@ -57,35 +57,26 @@ pub struct Facts {
 
 /// A root: an MCP host's place in the company, held by a process and inherited within a workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seat {
+pub(super) struct Seat {
     /// Which.
-    pub id: RootId,
+    pub(super) id: RootId,
     /// Who holds it.
-    pub host: Process,
+    pub(super) host: Process,
     /// Where.
-    pub workspace: PathBuf,
+    pub(super) workspace: PathBuf,
     /// The boot the process was of.
     #[serde(default)]
-    pub boot: String,
+    pub(super) boot: String,
     /// When its host was found to be gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gone: Option<SystemTime>,
+    pub(super) gone: Option<SystemTime>,
 }
 
 impl Birth {
     /// The nearest above it that is still there.
-    pub fn parent(&self, there: impl Fn(Caller) -> bool) -> Caller {
+    pub(super) fn parent(&self, there: impl Fn(Caller) -> bool) -> Caller {
         let above = self.above.iter().copied();
         above.clone().find(|caller| there(*caller)).or_else(|| above.last()).unwrap_or(Caller::Person)
-    }
-
-    /// Everyone above a child that is put there.
-    pub fn lineage(node: &Node, above: impl Iterator<Item = Caller>) -> Vec<Caller> {
-        let mut lineage: Vec<Caller> = above.collect();
-        if lineage.is_empty() {
-            lineage.push(node.parent);
-        }
-        lineage
     }
 }
 
@@ -117,8 +108,7 @@ mod tests {
     #[test]
     fn a_parent_that_is_forgotten_is_stood_for_by_the_next_above() {
         let birth = birth();
-        let (c1, c3, r1) =
-            (Caller::Child(ChildId(1)), Caller::Child(ChildId(3)), Caller::Root(RootId(1)));
+        let (c1, c3, r1) = (Caller::Child(ChildId(1)), Caller::Child(ChildId(3)), Caller::Root(RootId(1)));
         for (there, parent) in [(&[c1, c3][..], c3), (&[c1], c1), (&[], r1)] {
             assert_eq!(birth.parent(|caller| there.contains(&caller)), parent);
         }

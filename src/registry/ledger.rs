@@ -29,6 +29,12 @@ impl Registry {
         journal.write(changes).await
     }
 
+    /// Returns when what was noted is on the disk, or cannot be brought there.
+    pub async fn flush(&self) {
+        // What cannot be written has been told to the log.
+        let _ = self.0.journal.write(Vec::new()).await;
+    }
+
     /// Begins a new journal if the one there was cannot be used.
     pub(super) async fn mend(&self) {
         // Nothing is the smallest write there is.

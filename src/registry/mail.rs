@@ -91,13 +91,15 @@ impl Registry {
         let (to, report) = {
             let mut state = self.state();
             let (to, mut report) = state.addressed(from, letter)?;
-            report.number = state.mail.entry(to).or_default().inbox.admit(&report).map_err(NotReported::Full)?;
+            report.number =
+                state.mail.entry(to).or_default().inbox.admit(&report).map_err(NotReported::Full)?;
             (to, report)
         };
         let number = report.number;
         let body = serde_json::to_value(&report).unwrap_or_default();
         let event = format!("{}, report {number} to {to}", report.status.word());
-        let mut changes = vec![Change::Report { inbox: to, number, body }, Change::event(from, "report", event)];
+        let mut changes =
+            vec![Change::Report { inbox: to, number, body }, Change::event(from, "report", event)];
         changes.extend(also);
         self.write(changes).await?;
         let mut state = self.state();

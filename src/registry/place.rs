@@ -37,7 +37,8 @@ impl Place {
 
     /// The children of which there is anything on disk.
     pub fn traces(&self) -> std::collections::BTreeSet<ChildId> {
-        let entries = [&self.keepers, &self.files].map(std::fs::read_dir).into_iter().flatten().flatten().flatten();
+        let entries =
+            [&self.keepers, &self.files].map(std::fs::read_dir).into_iter().flatten().flatten().flatten();
         let id = |entry: std::fs::DirEntry| {
             let name = entry.file_name();
             let (stem, _) = name.to_str()?.split_once('.')?;

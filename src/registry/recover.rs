@@ -63,7 +63,9 @@ impl Registry {
             }
             let progress: BTreeMap<Caller, (u64, u64)> =
                 past.heard.iter().map(|row| (row.inbox, (row.heard, row.given))).collect();
-            for inbox in reports.keys().chain(progress.keys()).copied().collect::<std::collections::BTreeSet<_>>() {
+            for inbox in
+                reports.keys().chain(progress.keys()).copied().collect::<std::collections::BTreeSet<_>>()
+            {
                 let (heard, given) = progress.get(&inbox).copied().unwrap_or_default();
                 let reports = reports.remove(&inbox).unwrap_or_default();
                 state.mail.insert(inbox, Mail::from(Inbox::restored(reports, heard, given)));
@@ -82,7 +84,8 @@ impl Registry {
             self.restore_wait(id, body);
         }
         let mut state = self.state();
-        let nobody: Vec<Caller> = state.mail.keys().copied().filter(|whose| !state.is_known(*whose)).collect();
+        let nobody: Vec<Caller> =
+            state.mail.keys().copied().filter(|whose| !state.is_known(*whose)).collect();
         for whose in nobody {
             state.mail.remove(&whose);
         }
@@ -113,7 +116,8 @@ impl Registry {
                 return None;
             }
         };
-        let theirs = || record.about.as_ref().and_then(|about| serde_json::from_value::<Birth>(about.clone()).ok());
+        let theirs =
+            || record.about.as_ref().and_then(|about| serde_json::from_value::<Birth>(about.clone()).ok());
         let birth = known.or_else(theirs).unwrap_or_else(|| stranger(id, &record));
         if birth.id != id {
             tracing::error!(child = %id, says = %birth.id, "its record is another's");

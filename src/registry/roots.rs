@@ -42,7 +42,9 @@ pub(super) enum Verdict {
 impl Orphans {
     pub(super) fn verdict(&self, gone: Option<SystemTime>, now: SystemTime) -> Verdict {
         // A clock that was set back says nothing about how long ago.
-        let Some(since) = gone.and_then(|gone| now.duration_since(gone).ok()) else { return Verdict::Nothing };
+        let Some(since) = gone.and_then(|gone| now.duration_since(gone).ok()) else {
+            return Verdict::Nothing;
+        };
         let after = |seconds| since >= Duration::from_secs(seconds);
         if self.stop_after_s.is_some_and(after) {
             Verdict::Stop
@@ -58,7 +60,8 @@ impl Registry {
     /// The root of this host: the same as before, or one of this workspace whose host has died, or a new one.
     pub fn root(&self, host: Process, workspace: &Path) -> RootId {
         let mut state = self.state();
-        let ours = |seat: &&Seat| seat.workspace == workspace && seat.host == host && seat.boot == self.0.boot;
+        let ours =
+            |seat: &&Seat| seat.workspace == workspace && seat.host == host && seat.boot == self.0.boot;
         if let Some(seat) = state.roots.iter().find(ours) {
             return seat.id;
         }
@@ -81,7 +84,11 @@ impl Registry {
             seat
         };
         self.0.journal.note(seat.change());
-        self.0.journal.note(Change::event(None, "root", format!("{} is held by process {}", seat.id, host.pid)));
+        self.0.journal.note(Change::event(
+            None,
+            "root",
+            format!("{} is held by process {}", seat.id, host.pid),
+        ));
         seat.id
     }
 
@@ -171,7 +178,8 @@ impl State {
             return None;
         }
         const MOST: usize = 10;
-        let more = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+        let more =
+            if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
         let running = match names.len() {
             0 => "no child that still runs".to_owned(),
             _ => format!("{}{more}", names[..names.len().min(MOST)].join(", ")),
@@ -208,7 +216,11 @@ mod tests {
             (ends, None, 3600, Verdict::Nothing),
             (ends, Some(gone + Duration::from_secs(86_400)), 3600, Verdict::Nothing),
         ] {
-            assert_eq!(orphans.verdict(since, gone + Duration::from_secs(after)), verdict, "{since:?} {after}");
+            assert_eq!(
+                orphans.verdict(since, gone + Duration::from_secs(after)),
+                verdict,
+                "{since:?} {after}"
+            );
         }
     }
 }

@@ -262,7 +262,9 @@ impl Registry {
         let _ = child.stop(Duration::ZERO).await;
         Err(match error {
             NotSent::NotWritten(error) => error.into(),
-            NotSent::NotTyped(error) => SpawnError::Io { what: "the first message", error: io::Error::other(error) },
+            NotSent::NotTyped(error) => {
+                SpawnError::Io { what: "the first message", error: io::Error::other(error) }
+            }
         })
     }
 

@@ -4,8 +4,8 @@ use rmcp::model::{CallToolResult, ContentBlock, IntoContents};
 
 use crate::{
     child::{Gone, NotTyped, typing::TypingError},
-    preset::PresetError,
     journal::NotWritten,
+    preset::PresetError,
     registry::{
         Denied, limits::OverLimit, mail::NotReported, messages::NotSent, spawn::SpawnError, timers::NotWaited,
     },
@@ -146,7 +146,8 @@ impl From<SpawnError> for ToolError {
             SpawnError::OverLimit(over) => return (*over).into(),
             SpawnError::NotWritten(not) => return not.clone().into(),
             SpawnError::Orphaned { .. } => {
-                "Finish what you have and report it; an MCP host in that workspace takes the tree over again.".into()
+                "Finish what you have and report it; an MCP host in that workspace takes the tree over again."
+                    .into()
             }
             SpawnError::Preset(preset) => return preset_error(preset),
             SpawnError::Nothing { presets } => {

@@ -191,10 +191,7 @@ impl Server {
             Woke::Reports(reports, more) => Answered {
                 woke: "report",
                 child: reports.first().map(|given| given.report.from.to_string()),
-                reports: reports
-                    .iter()
-                    .map(|given| ReportRow::new(given, Registry::REPORT_BYTES))
-                    .collect(),
+                reports: reports.iter().map(|given| ReportRow::new(given, Registry::REPORT_BYTES)).collect(),
                 more_reports: Some(more).filter(|more| *more > 0),
                 ..Answered::default()
             },

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod adoption;
 mod cli;
 mod front;
 mod frozen;

@@ -35,8 +35,7 @@ impl Played {
     }
 
     fn next(&mut self) -> Option<Do> {
-        let scene =
-            Scene { owner: &self.owner, state: &self.state, settled: self.settled, end: Offset(5) };
+        let scene = Scene { owner: &self.owner, state: &self.state, settled: self.settled, end: Offset(5) };
         self.queue.advance(scene, self.now)
     }
 

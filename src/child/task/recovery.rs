@@ -92,9 +92,9 @@ impl Task {
                     self.queue.restore(Job { begun: typed.accepted, ..job });
                     continue;
                 }
-                None if !knows || delivery <= forgotten => {
-                    Outcome::Unknown("the broker was replaced, and its keeper cannot tell whether this was typed".into())
-                }
+                None if !knows || delivery <= forgotten => Outcome::Unknown(
+                    "the broker was replaced, and its keeper cannot tell whether this was typed".into(),
+                ),
                 None => {
                     self.queue.restore(job);
                     continue;

@@ -139,7 +139,7 @@ fn fields_of_another_time_are_skipped_and_optional_ones_may_be_missing() {
         Request::parse(0x09, &numbers).unwrap(),
         Request::Type { id: 1, delivery: 2, stroke: 3, last: true, bytes: b"" }
     );
-    assert!(!Request::is_known(0x0b) && !Request::is_known(0) && !Event::is_known(0x8a));
+    assert!(!Request::is_known(0x0c) && !Request::is_known(0) && !Event::is_known(0x8a));
 }
 
 #[test]

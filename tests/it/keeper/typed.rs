@@ -39,7 +39,7 @@ fn what_a_lost_connection_may_have_typed_is_sent_again_and_typed_once() {
     let mut follower = kept.follower();
     follower.sees("ready\r\n");
     let mut expected = "ready\r\n".to_owned();
-    for delivery in 1..=50 {
+    for delivery in 1..=146 {
         let text = format!("text {delivery}");
         kept.client().send(&stroke(1, delivery, 0, false, &text));
         let mut client = kept.client();
@@ -59,7 +59,7 @@ fn what_a_lost_connection_may_have_typed_is_sent_again_and_typed_once() {
     follower.exited();
     assert_eq!(follower.text(), expected);
     let record = kept.ended();
-    let all: Vec<Typed> = (19..=50).map(|delivery| typed(delivery, 2, 2, true)).collect();
+    let all: Vec<Typed> = (19..=146).map(|delivery| typed(delivery, 2, 2, true)).collect();
     assert_eq!((record.typed, record.forgotten), (all, 18));
 }
 

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use compere::{
     id::{Caller, RootId},
     ipc::eof::EofHook,
-    registry::{Place, Registry, limits::Limits, spawn::Session},
+    journal::Journal,
+    registry::{Place, Registry, limits::Limits, roots::Orphans, spawn::Session},
     tools::Server,
 };
 use futures::future::join_all;
@@ -29,7 +30,7 @@ impl Company {
     /// With these limits.
     pub(crate) fn with(limits: Limits) -> Self {
         let dir = short_dir();
-        for name in ["k", "work"] {
+        for name in ["k", "work", "state"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         let place = Place {
@@ -39,7 +40,8 @@ impl Company {
             files: dir.path().join("k"),
             presets: None,
         };
-        Company { registry: Registry::new(place, limits, 0), dir }
+        let (journal, _) = Journal::open(&dir.path().join("state")).unwrap();
+        Company { registry: Registry::new(place, limits, Orphans::default(), journal), dir }
     }
 
     /// What decides.
