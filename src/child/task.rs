@@ -156,6 +156,8 @@ impl Task {
     /// Until the last handle is gone.
     pub(super) fn run(mut self) {
         self.look(Instant::now());
+        // One that was found dead has nothing to wait for.
+        self.publish();
         loop {
             self.poll();
             let now = Instant::now();

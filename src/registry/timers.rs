@@ -218,7 +218,10 @@ impl Registry {
         if woke != Ok(Woke::StillWaiting(WaitId(0))) {
             if let Some(id) = id {
                 self.state().waits.kept.remove(&id);
-                self.0.journal.note(Change::WaitOver { id: id.0 });
+                // Before it is answered, so that it ends once; and if that cannot be written, it has ended all the same.
+                if let Err(error) = self.write(vec![Change::WaitOver { id: id.0 }]).await {
+                    tracing::warn!(%error, "a wait that is over may end again");
+                }
             }
             return Ok(woke?);
         }
