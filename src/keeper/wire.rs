@@ -5,13 +5,16 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::decoder::{Decoder, Frame};
+use super::typed::Typed;
 use crate::id::{Exit, Offset, Size};
 
-/// A variant's fields from JSON, and nothing said about fields it does not have.
+/// A variant's fields from JSON, and nothing said about fields it does not have. Those that came later have a default.
 macro_rules! from_json {
-    ($kind:ident, $payload:ident, $frame:ident :: $variant:ident { $($field:ident : $type:ty),* }) => {{
+    ($kind:ident, $payload:ident, $frame:ident :: $variant:ident {
+        $($(#[$attribute:meta])* $field:ident : $type:ty),*
+    }) => {{
         #[derive(Deserialize)]
-        struct Fields { $($field: $type),* }
+        struct Fields { $($(#[$attribute])* $field: $type),* }
         let Fields { $($field),* } =
             serde_json::from_slice($payload).map_err(|source| WireError::Json { kind: $kind, source })?;
         $frame::$variant { $($field),* }
@@ -20,7 +23,7 @@ macro_rules! from_json {
 
 /// What both sides tell in their `Hello`. Raised for information only; nothing may depend on it that a kind
 /// can tell.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The most that may follow a length, in bytes; whoever sends more is not one of us.
 pub const MAX_FRAME: usize = 2 << 20;
 
@@ -52,6 +55,32 @@ pub enum Request<'a> {
         /// Comes back in `Written` or `Refused`.
         id: u64,
         /// What to type.
+        bytes: &'a [u8],
+    },
+    /// One stroke of a delivery for the child's terminal, typed once however often it is sent: a broker that does not
+    /// know whether it was accepted sends it again, over whatever connection. The strokes of a delivery are accepted
+    /// in their order only, and whoever sent one last is answered. Of version 2.
+    ///
+    /// The keeper remembers the newest 32 deliveries (see [`Event::Hello`]). One that it does not know, with a number
+    /// up to `forgotten`, is refused, since it may have been typed; so number them as they are begun.
+    Type {
+        /// Comes back in `Written` or `Refused`.
+        id: u64,
+        /// The delivery's number, from 1.
+        delivery: u64,
+        /// Which stroke of it, from 0.
+        stroke: u32,
+        /// Whether it is the last one.
+        last: bool,
+        /// What to type.
+        bytes: &'a [u8],
+    },
+    /// A checkpoint to be kept in the ring's file instead of an older one, for whoever has to make the screen again.
+    /// Not answered. Of version 2.
+    Save {
+        /// The output before it is in the checkpoint.
+        at: Offset,
+        /// Whatever it is; one of more than [`Ring::MAX_CHECKPOINT`](super::Ring::MAX_CHECKPOINT) bytes is ignored.
         bytes: &'a [u8],
     },
     /// Asks for another size.
@@ -109,6 +138,11 @@ pub enum Event<'a> {
         size: Size,
         /// How the child ended, if it has.
         exit: Option<Exit>,
+        /// The newest deliveries of which a stroke was accepted, by number. Of version 2.
+        typed: Vec<Typed>,
+        /// The highest delivery that was dropped from those; 0 if none was. A higher one that is not among them was
+        /// never accepted. Of version 2.
+        forgotten: u64,
     },
     /// Output, for who follows: the next bytes after those sent before.
     Output {
@@ -207,6 +241,11 @@ impl Request<'_> {
     pub fn encode(&self, to: &mut Vec<u8>) {
         match *self {
             Request::Input { id, bytes } => binary_frame(to, self.kind(), [id], bytes),
+            Request::Type { id, delivery, stroke, last, bytes } => {
+                let stroke = u64::from(stroke) << 1 | u64::from(last);
+                binary_frame(to, self.kind(), [id, delivery, stroke], bytes);
+            }
+            Request::Save { at, bytes } => binary_frame(to, self.kind(), [at.0], bytes),
             _ => json_frame(to, self.kind(), self),
         }
     }
@@ -221,13 +260,15 @@ impl Request<'_> {
             Request::Signal { .. } => request::SIGNAL,
             Request::Tty { .. } => request::TTY,
             Request::Processes { .. } => request::PROCESSES,
+            Request::Type { .. } => request::TYPE,
+            Request::Save { .. } => request::SAVE,
         }
     }
 }
 
 impl<'a> Frame<'a> for Request<'a> {
     fn is_known(kind: u8) -> bool {
-        (request::HELLO..=request::PROCESSES).contains(&kind)
+        (request::HELLO..=request::SAVE).contains(&kind)
     }
 
     fn parse(kind: u8, payload: &'a [u8]) -> Result<Self, WireError> {
@@ -242,7 +283,17 @@ impl<'a> Frame<'a> for Request<'a> {
             request::RESIZE => from_json!(kind, payload, Request::Resize { size: Size }),
             request::SIGNAL => from_json!(kind, payload, Request::Signal { signal: i32, whom: Whom }),
             request::TTY => from_json!(kind, payload, Request::Tty { req: u64 }),
-            _ => from_json!(kind, payload, Request::Processes { req: u64 }),
+            request::PROCESSES => from_json!(kind, payload, Request::Processes { req: u64 }),
+            request::TYPE => {
+                // The stroke's number stands above a bit that says whether it is the last; what is above those 33 bits
+                // is for another time.
+                let ([id, delivery, stroke], bytes) = numbers(kind, payload)?;
+                Request::Type { id, delivery, stroke: (stroke >> 1) as u32, last: stroke & 1 == 1, bytes }
+            }
+            _ => {
+                let ([at], bytes) = numbers(kind, payload)?;
+                Request::Save { at: Offset(at), bytes }
+            }
         })
     }
 }
@@ -288,7 +339,11 @@ impl<'a> Frame<'a> for Event<'a> {
                 start: Offset,
                 end: Offset,
                 size: Size,
-                exit: Option<Exit>
+                exit: Option<Exit>,
+                #[serde(default)]
+                typed: Vec<Typed>,
+                #[serde(default)]
+                forgotten: u64
             }),
             event::OUTPUT => {
                 let ([from], bytes) = numbers(kind, payload)?;
@@ -333,6 +388,8 @@ mod request {
     pub(super) const SIGNAL: u8 = 0x06;
     pub(super) const TTY: u8 = 0x07;
     pub(super) const PROCESSES: u8 = 0x08;
+    pub(super) const TYPE: u8 = 0x09;
+    pub(super) const SAVE: u8 = 0x0a;
 }
 
 mod event {

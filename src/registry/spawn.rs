@@ -181,6 +181,7 @@ impl Registry {
             size: resolved.size.clamped(),
             ring: place.ring(id),
             socket: place.keeper(id),
+            about: serde_json::Value::Null,
         };
         let since = SystemTime::now();
         let owner = match caller {

@@ -7,6 +7,7 @@ mod support;
 
 mod cli;
 mod front;
+mod frozen;
 mod keeper;
 mod keys;
 mod message;

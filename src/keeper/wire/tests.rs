@@ -34,6 +34,15 @@ fn requests_look_so_for_ever() {
     check(Request::Signal { signal: 9, whom: Whom::Tree }, 0x06, br#"{"signal":9,"whom":"tree"}"#);
     check(Request::Tty { req: 3 }, 0x07, br#"{"req":3}"#);
     check(Request::Processes { req: 3 }, 0x08, br#"{"req":3}"#);
+    let stroke = |stroke, last| Request::Type { id: 258, delivery: 3, stroke, last, bytes: b"ls" };
+    check(stroke(0, false), 0x09, b"\x02\x01\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0ls");
+    check(stroke(0, true), 0x09, b"\x02\x01\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0ls");
+    check(
+        stroke(u32::MAX, false),
+        0x09,
+        b"\x02\x01\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\xfe\xff\xff\xff\x01\0\0\0ls",
+    );
+    check(Request::Save { at: Offset(258), bytes: b"picture" }, 0x0a, b"\x02\x01\0\0\0\0\0\0picture");
 }
 
 #[test]
@@ -47,16 +56,34 @@ fn events_look_so_for_ever() {
         end: Offset(2),
         size: Size { rows: 4, cols: 5 },
         exit,
+        typed: vec![],
+        forgotten: 0,
     };
+    let typed = vec![Typed { delivery: 7, accepted: 2, written: 1, complete: true }];
     check(
         hello(None),
         0x81,
-        br#"{"version":1,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":null}"#,
+        br#"{"version":1,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":null,"typed":[],"forgotten":0}"#,
     );
     check(
         hello(Some(Exit::Signal(9))),
         0x81,
-        br#"{"version":1,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":{"signal":9}}"#,
+        br#"{"version":1,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":{"signal":9},"typed":[],"forgotten":0}"#,
+    );
+    check(
+        Event::Hello {
+            version: 2,
+            keeper_pid: 10,
+            child_pid: 11,
+            start: Offset(1),
+            end: Offset(2),
+            size: Size { rows: 4, cols: 5 },
+            exit: None,
+            typed,
+            forgotten: 6,
+        },
+        0x81,
+        br#"{"version":2,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":null,"typed":[{"delivery":7,"accepted":2,"written":1,"complete":true}],"forgotten":6}"#,
     );
     check(Event::Output { from: Offset(513), bytes: b"hi" }, 0x82, b"\x01\x02\0\0\0\0\0\0hi");
     check(
@@ -91,7 +118,28 @@ fn fields_of_another_time_are_skipped_and_optional_ones_may_be_missing() {
         parse(0x86, br#"{"req":1,"canonical":true,"echo":true}"#),
         Event::Tty { req: 1, canonical: true, echo: true, foreground: None }
     );
-    assert!(!Request::is_known(0x09) && !Request::is_known(0) && !Event::is_known(0x8a));
+    let hello = br#"{"version":1,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":{"code":3}}"#;
+    assert_eq!(
+        parse(0x81, hello),
+        Event::Hello {
+            version: 1,
+            keeper_pid: 10,
+            child_pid: 11,
+            start: Offset(1),
+            end: Offset(2),
+            size: Size { rows: 4, cols: 5 },
+            exit: Some(Exit::Code(3)),
+            typed: vec![],
+            forgotten: 0,
+        }
+    );
+    let numbers =
+        [&1u64.to_le_bytes()[..], &2u64.to_le_bytes(), &0xff00_0000_0000_0007u64.to_le_bytes()].concat();
+    assert_eq!(
+        Request::parse(0x09, &numbers).unwrap(),
+        Request::Type { id: 1, delivery: 2, stroke: 3, last: true, bytes: b"" }
+    );
+    assert!(!Request::is_known(0x0b) && !Request::is_known(0) && !Event::is_known(0x8a));
 }
 
 #[test]
@@ -101,6 +149,8 @@ fn what_cannot_be_understood_is_an_error_with_its_kind() {
         (0x02, b"\xff", "kind 0x02"),
         (0x02, br#"{"from":-1}"#, "kind 0x02: invalid value"),
         (0x04, b"1234567", "kind 0x04: it ends too early"),
+        (0x09, &[0; 23], "kind 0x09: it ends too early"),
+        (0x0a, b"1234567", "kind 0x0a: it ends too early"),
         (0x06, br#"{"signal":9,"whom":"all"}"#, "kind 0x06: unknown variant"),
     ] {
         let error = Request::parse(kind, payload).unwrap_err().to_string();
