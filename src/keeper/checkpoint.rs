@@ -66,7 +66,7 @@ impl Slots {
     }
 }
 
-/// The newest that is whole.
+/// A checkpoint that a header tells of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Saved {
     place: u64,
@@ -190,6 +190,9 @@ mod tests {
             kept.save(at, &longest);
             kept.save(at + 1, &vec![b'x'; Ring::MAX_CHECKPOINT + 1]);
             kept.has(at, &longest);
+            // Had it been taken, this one would be older.
+            kept.save(at, b"again");
+            kept.has(at, b"again");
         }
     }
 

@@ -294,6 +294,42 @@ mod tests {
     }
 
     #[test]
+    fn nothing_in_the_file_stands_on_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ring");
+        let mut ring = Ring::create(&path).unwrap();
+        let about = Value::String("a".repeat(Ring::MAX_ABOUT - 2));
+        let checkpoint = |byte: u8| vec![byte; Ring::MAX_CHECKPOINT];
+        let output = |ring: &mut Ring| {
+            for _ in 0..257 {
+                let free = ring.free().unwrap();
+                free.fill(b'o');
+                let n = free.len();
+                ring.commit(n);
+            }
+        };
+        let check = |file: &File, slot: &[u8]| {
+            let record = Ring::open(&path).unwrap();
+            let (_, bytes) = record.read(Offset(0), usize::MAX).unwrap();
+            assert!(bytes.len() == 1 << 20 && bytes.iter().all(|byte| *byte == b'o'));
+            assert!(record.about.as_ref() == Some(&about));
+            assert!(record.checkpoint() == Some((Offset(1), slot.to_vec())));
+            assert_eq!(file.metadata().unwrap().len(), 4096 + (1 << 20) + 4096 + (2 << 20) + (64 << 10));
+        };
+        output(&mut ring);
+        ring.record_about(about.to_string().as_bytes()).unwrap();
+        ring.save(Offset(1), &checkpoint(b'x')).unwrap();
+        ring.save(Offset(1), &checkpoint(b'y')).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        check(&file, &checkpoint(b'y'));
+        output(&mut ring);
+        check(&file, &checkpoint(b'y'));
+        // The other slot is whole as well.
+        file.write_all_at(&[1], 120).unwrap();
+        check(&file, &checkpoint(b'x'));
+    }
+
+    #[test]
     fn what_is_said_about_the_child_may_be_unreadable_and_the_rest_is_not() {
         let put = |at: u64, bytes: &'static [u8]| move |file: &File| file.write_all_at(bytes, at).unwrap();
         #[track_caller]

@@ -90,7 +90,8 @@ fn a_broker_of_version_1_drives_todays_keeper() {
         Event::Processes { req: 3, pids } => Some(pids.clone()),
         _ => None,
     });
-    assert_eq!(processes, [kept.child.as_raw_nonzero().get()]);
+    // The `stty` may not have ended yet.
+    assert!(processes.contains(&kept.child.as_raw_nonzero().get()), "{processes:?}");
     broker.send(&Request::Signal { signal: 15, whom: Whom::Group });
     // `read` of some shells returns before a trap runs only when there is something to read.
     broker.send(&Request::Input { id: 6, bytes: b"\n" });

@@ -43,6 +43,7 @@ fn requests_look_so_for_ever() {
         b"\x02\x01\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\xfe\xff\xff\xff\x01\0\0\0ls",
     );
     check(Request::Save { at: Offset(258), bytes: b"picture" }, 0x0a, b"\x02\x01\0\0\0\0\0\0picture");
+    check(Request::Answer { at: Offset(258), bytes: b"\x1b[0n" }, 0x0b, b"\x02\x01\0\0\0\0\0\0\x1b[0n");
 }
 
 #[test]
