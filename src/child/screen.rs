@@ -1,7 +1,10 @@
 //! A child's screen: bytes in, text and facts out, with the answers that a terminal owes its program. Does no I/O, has
 //! no clock, and does not know what the program is.
 
+mod checkpoint;
+mod facts;
 mod grids;
+mod cells;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -120,7 +123,7 @@ impl Screen {
             return;
         }
         self.size = size;
-        self.extra.margins = None;
+        self.extra.resize(size.cols.into());
         let resized = catch_unwind(AssertUnwindSafe(|| {
             self.emulator.term.resize(Cells(size));
             grids::forget_blanks(&mut self.emulator.term);

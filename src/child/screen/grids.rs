@@ -16,9 +16,9 @@ use alacritty_terminal::{
 /// looked at; the rest is overwritten anyway when a program goes there. And of a hidden primary the saved cursor is
 /// the cursor, as it has been since the program left.
 pub(super) fn behind<R>(term: &mut Term<VoidListener>, look: impl FnOnce(&mut Grid<Cell>) -> R) -> R {
-    let keyboard = keyboard(term);
+    let mode = *term.mode();
     let result;
-    if term.mode().contains(TermMode::ALT_SCREEN) {
+    if mode.contains(TermMode::ALT_SCREEN) {
         let blank = Grid::new(term.screen_lines(), term.columns(), 0);
         let shown = mem::replace(term.grid_mut(), blank);
         term.swap_alt();
@@ -32,7 +32,7 @@ pub(super) fn behind<R>(term: &mut Term<VoidListener>, look: impl FnOnce(&mut Gr
         term.swap_alt();
         term.grid_mut().saved_cursor = saved;
     }
-    set_keyboard(term, keyboard);
+    set_keyboard(term, mode);
     result
 }
 
@@ -49,12 +49,10 @@ pub(super) fn forget_blanks(term: &mut Term<VoidListener>) {
     behind(term, touch);
 }
 
-/// The keyboard modes in force, which need not be the top of the stack.
-pub(super) fn keyboard(term: &Term<VoidListener>) -> KeyboardModes {
-    let flags = *term.mode() & TermMode::KITTY_KEYBOARD_PROTOCOL;
-    KeyboardModes::from_bits_truncate((flags.bits() / TermMode::DISAMBIGUATE_ESC_CODES.bits()) as u8)
-}
-
-pub(super) fn set_keyboard(term: &mut Term<VoidListener>, modes: KeyboardModes) {
+/// Puts the keyboard modes in force that are among these, whatever is on the stack.
+pub(super) fn set_keyboard(term: &mut Term<VoidListener>, mode: TermMode) {
+    let flags = mode & TermMode::KITTY_KEYBOARD_PROTOCOL;
+    let flags = flags.bits() / TermMode::DISAMBIGUATE_ESC_CODES.bits();
+    let modes = KeyboardModes::from_bits_truncate(flags as u8);
     Handler::set_keyboard_mode(term, modes, KeyboardModesApplyBehavior::Replace);
 }

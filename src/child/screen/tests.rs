@@ -197,10 +197,10 @@ fn an_osc_that_never_ends_costs_nothing_and_ends() {
 }
 
 /// xorshift64, so that a failure can be had again.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
+    pub(super) fn roll(&mut self, below: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
