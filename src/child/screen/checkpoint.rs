@@ -7,7 +7,8 @@
 //! are not, for as JSON each takes a hundred bytes.
 //!
 //! Not in it: the oldest of the lines that scrolled away, where all do not fit; answers, which went out before; and what no
-//! child can reach of `Term`: selection, vi mode, links.
+//! child can reach of `Term`: selection, vi mode, links. "Exactly" is of the same bytes in the same pieces. In others, with
+//! or without a checkpoint, `version` counts otherwise, and a flood of REP, DECALN or ED 2 is cut short elsewhere.
 
 use alacritty_terminal::{
     Term,
@@ -32,7 +33,7 @@ impl Screen {
 
     /// All that this screen is and remembers, for [`Screen::restore`]. None in the middle of a character, of a sequence or
     /// of a synchronised update: ask again after the next bytes. None too while the cells on the screens alone take more
-    /// than [`Screen::MAX_CHECKPOINT`], as 80,000 of them do when each has colours of its own.
+    /// than [`Screen::MAX_CHECKPOINT`], as 70,000 of them do when each has two colours of its own.
     pub fn checkpoint(&mut self) -> Option<Vec<u8>> {
         if self.held.is_some() || !self.scanner.is_between() {
             return None;
@@ -60,7 +61,8 @@ impl Screen {
     }
 
     /// The screen that the checkpoint was taken of. None if the bytes are no checkpoint, or one of another version. They
-    /// may be anybody's: what comes of them takes no more memory than any screen could.
+    /// may be anybody's: what comes of them takes no more memory than any screen could. Later bytes are answered as ever,
+    /// those too that have been answered already.
     pub fn restore(bytes: &[u8]) -> Option<Screen> {
         if bytes.len() > Screen::MAX_CHECKPOINT {
             return None;

@@ -66,18 +66,24 @@ fn follow(seed: u64, len: usize) {
     let bytes = program::write(&mut dice, len);
     let mut rest = bytes.chunks(1 + dice.roll(3));
     while screen.checkpoint().is_none() {
-        let _ = screen.feed(rest.next().unwrap(), now);
+        let shown_at = screen.sync_deadline().unwrap_or(now);
+        let _ = screen.feed(rest.next().unwrap(), shown_at);
     }
     let mut other = twin(&mut screen);
     same(&mut screen, &mut other, &format!("seed {seed}, now"));
     let rest: Vec<u8> = rest.flatten().copied().collect();
-    for part in rest.chunks(rest.len() / 4 + 1) {
+    let (mut from, mut len) = (0, 100);
+    while from < rest.len() {
+        let part = &rest[from..rest.len().min(from + len)];
+        (from, len) = (from + len, 3 * len);
         assert_eq!(screen.feed(part, now), other.feed(part, now), "seed {seed}");
-        same(&mut screen, &mut other, &format!("seed {seed}, later"));
-        let size = size(&mut dice);
-        screen.resize(size);
-        other.resize(size);
-        same(&mut screen, &mut other, &format!("seed {seed}, {size:?}"));
+        same(&mut screen, &mut other, &format!("seed {seed}, {from} bytes later"));
+        if dice.roll(2) == 0 {
+            let size = size(&mut dice);
+            screen.resize(size);
+            other.resize(size);
+            same(&mut screen, &mut other, &format!("seed {seed}, {size:?}"));
+        }
     }
 }
 
@@ -226,6 +232,35 @@ fn bytes_that_are_no_checkpoint_make_no_screen() {
             let _ = screen.feed(b"\x1bcusable", Instant::now());
             assert_eq!(screen.text(0).lines, ["usable"], "{at} ^ {flip}");
         }
+    }
+}
+
+#[test]
+fn facts_that_no_screen_has_make_no_screen() {
+    let good = fed(b"\x1b]2;t\x07\x1b[2;4r\x1b]7;file:///a\x07\x1b]9;4;1;50\x07").checkpoint().unwrap();
+    let changed = |from: &str, to: &str| {
+        let at = good.windows(from.len()).position(|part| part == from.as_bytes()).unwrap();
+        Screen::restore(&[&good[..at], to.as_bytes(), &good[at + from.len()..]].concat())
+    };
+    assert_eq!(changed(r#""title":"t""#, r#""title":"T""#).unwrap().title(), Some("T"));
+    for (from, to) in [
+        ("screen 1", "screen 2"),
+        (r#""rows":9"#, r#""rows":0"#),
+        (r#""rows":9"#, r#""rows":60000"#),
+        (r#""version":"#, r#""version":1844674407370955"#),
+        (r#""bells":0"#, r#""bells":18446744073709551615"#),
+        (r#""owed":0"#, r#""owed":18446744073709551615"#),
+        (r#""title":"t""#, r#""title":"\u001b""#),
+        (r#""margins":[1,3]"#, r#""margins":[1,9]"#),
+        (r#""tabs":null"#, r#""tabs":[true]"#),
+        (r#""charset":0"#, r#""charset":4"#),
+        (r#""cwd":"/a""#, r#""cwd":"/\u202e""#),
+        (r#""percent":50"#, r#""percent":150"#),
+        (r#""shape":[0"#, r#""shape":[5"#),
+        (r#""colors":[]"#, r#""colors":[[269,[0,0,0]]]"#),
+        (r#""modes":"#, r#""modes":9"#),
+    ] {
+        assert!(changed(from, to).is_none(), "{to}");
     }
 }
 
