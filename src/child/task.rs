@@ -19,6 +19,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{oneshot, watch};
 
+use self::recovery::Behind;
 use super::{
     Begin, Shown, Status, Told, Witness,
     delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
@@ -83,6 +84,8 @@ pub(super) struct Task {
     answered: Offset,
     /// Up to where the keeper has a copy of the screen.
     saved: Offset,
+    /// What an earlier broker has seen is not seen yet.
+    behind: Option<Behind>,
     shared_end: Arc<AtomicU64>,
     status: watch::Sender<Status>,
     witness: Witness,
@@ -133,6 +136,7 @@ impl Task {
             end: from.at,
             answered: from.answered,
             saved: from.at,
+            behind: from.behind,
             shared_end,
             status,
             witness: begin.witness,
@@ -161,7 +165,7 @@ impl Task {
         loop {
             self.poll();
             let now = Instant::now();
-            loop {
+            while !self.is_behind(now) {
                 match self.commands.try_recv() {
                     Ok(command) => self.command(command, now),
                     Err(mpsc::TryRecvError::Empty) => break,
@@ -182,6 +186,7 @@ impl Task {
     /// Sleeps until there is something to do.
     fn poll(&mut self) {
         let deadline = [
+            self.behind.map(|behind| behind.until),
             self.screen.sync_deadline(),
             self.reducer.deadline().filter(|_| !self.tty_asked),
             self.queue.deadline(),

@@ -112,15 +112,16 @@ impl Registry {
     /// The caller's reports, as [`Inbox::read`] has it.
     pub fn read_reports(&self, caller: Caller, after: Option<u64>, bytes: usize) -> (Vec<Given>, usize) {
         let mut state = self.state();
-        let Some(mail) = state.mail.get_mut(&caller) else { return (Vec::new(), 0) };
-        let (_, before) = mail.inbox.progress();
-        let read = mail.inbox.read(after, bytes);
-        let (_, given) = mail.inbox.progress();
-        drop(state);
-        if given > before {
-            self.0.journal.note(Change::Given { inbox: caller, number: given });
+        state.mail.get_mut(&caller).map(|mail| mail.inbox.read(after, bytes)).unwrap_or_default()
+    }
+
+    /// Reports up to `number` are about to go to the caller. Remembered before they do, so that they are told apart
+    /// from new ones should they have to go again.
+    pub async fn giving(&self, caller: Caller, number: u64) {
+        if let Err(error) = self.write(vec![Change::Given { inbox: caller, number }]).await {
+            // Worse than to give them without that would be not to give them.
+            tracing::warn!(%error, "reports may be given again without a word about it");
         }
-        read
     }
 
     /// The caller has got the answer with the reports up to `number`.

@@ -78,8 +78,11 @@ impl Server {
     }
 
     /// These reports are in an answer that is about to go.
-    fn gave(&self, reports: &[Given]) {
-        if let Some(last) = reports.last() {
+    async fn gave(&self, reports: &[Given]) {
+        if let Some(last) = reports.iter().rfind(|given| !given.again) {
+            self.given.fetch_max(last.report.number, Ordering::Relaxed);
+            self.registry.giving(self.caller, last.report.number).await;
+        } else if let Some(last) = reports.last() {
             self.given.fetch_max(last.report.number, Ordering::Relaxed);
         }
     }

@@ -114,7 +114,7 @@ impl Server {
             () = tell_progress(&context, began) => return Err(cancelled()),
         };
         if let Woke::Reports(reports, _) = &woke {
-            self.gave(reports);
+            self.gave(reports).await;
         }
         Ok(record(&Answered { waited_ms: began.elapsed().as_millis() as u64, ..self.answered(woke) }))
     }

@@ -224,6 +224,8 @@ impl Task {
     pub(super) fn keeper_ended(&mut self, dead: Option<&str>) {
         let now = Instant::now();
         let record = record(&self.ring);
+        // A keeper that was killed could not take its socket away.
+        let _ = std::fs::remove_file(&self.socket);
         if let Some(record) = &record {
             self.speaks = Some(if record.about.is_some() { wire::VERSION } else { 1 });
             self.settle(&record.typed, record.forgotten);

@@ -1,7 +1,12 @@
 //! What a child's thread begins with: a new screen for a child that was just spawned, and for one that an earlier
 //! broker had, the screen and the messages as that one left them.
 
-use std::{io, os::unix::net::UnixStream, path::Path};
+use std::{
+    io,
+    os::unix::net::UnixStream,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{Job, Outcome, Task};
 use crate::{
@@ -25,7 +30,17 @@ pub(super) struct Origin {
     pub(super) stale: bool,
     pub(super) speaks: Option<u32>,
     pub(super) jobs: Vec<Job>,
+    pub(super) behind: Option<Behind>,
     pub(super) dead: Option<&'static str>,
+}
+
+/// Who asks of a child that was just taken up gets no answer before all that was written is on the screen; but a keeper
+/// that is stopped is not waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Behind {
+    /// What the child had written by then.
+    pub(super) of: Offset,
+    pub(super) until: Instant,
 }
 
 /// Where a child comes from, made ready. A keeper that cannot be reached is taken for gone.
@@ -43,6 +58,7 @@ pub(super) fn origin(kept: Kept, size: Size, socket: &Path) -> io::Result<Origin
                 stale: false,
                 speaks: Some(wire::VERSION),
                 jobs: Vec::new(),
+                behind: None,
                 dead: None,
             });
         }
@@ -53,8 +69,10 @@ pub(super) fn origin(kept: Kept, size: Size, socket: &Path) -> io::Result<Origin
         stream.set_nonblocking(true)?;
     }
     let (screen, at, exact) = screen(&record, size);
+    let behind = stream.as_ref().map(|_| Behind { of: record.end, until: Instant::now() + PATIENCE });
     Ok(Origin {
         stream,
+        behind,
         process: None,
         child: record.child_pid,
         screen,
@@ -81,6 +99,19 @@ fn screen(record: &Record, size: Size) -> (Screen, Offset, bool) {
 }
 
 impl Task {
+    /// Whether whoever asks has to wait.
+    pub(super) fn is_behind(&mut self, now: Instant) -> bool {
+        let behind = self.behind.is_some_and(|behind| {
+            (self.end < behind.of || !self.unsettled.is_empty())
+                && self.keeper.is_some()
+                && now < behind.until
+        });
+        if !behind {
+            self.behind = None;
+        }
+        behind
+    }
+
     /// The keeper tells which strokes of which messages it has taken: what an earlier broker accepted goes on from there.
     pub(super) fn settle(&mut self, typed: &[Typed], forgotten: u64) {
         let knows = self.speaks >= Some(wire::KNOWS_TYPE);
@@ -131,6 +162,8 @@ impl Task {
     }
 }
 
+/// How long a keeper may take to send again what it has: milliseconds, unless it is stopped.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two copies of the screen, in bytes: with as much again written while nobody listens, the ring still goes on
 /// from the last copy. A copy costs about as much as parsing a tenth of this.
 const SAVE_EVERY: u64 = 384 * 1024;
