@@ -129,7 +129,8 @@ pub async fn main() -> ExitCode {
         door.keepers()
     });
     let presets = config_dir().map(|dir| dir.join("presets"));
-    let place = Place { exe, socket: door.socket(), keepers: door.keepers(), files, presets };
+    let trust = state_dir();
+    let place = Place { exe, socket: door.socket(), keepers: door.keepers(), files, presets, trust };
     let config = config();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "listening");
     say("listening");
@@ -145,6 +146,11 @@ pub async fn main() -> ExitCode {
 /// Where the user's configuration is: `$XDG_CONFIG_HOME/compere` or `~/.config/compere`.
 pub fn config_dir() -> Option<PathBuf> {
     etcetera::base_strategy::Xdg::new().ok().map(|xdg| xdg.config_dir().join("compere"))
+}
+
+/// Where what compere remembers for the user is: `$XDG_STATE_HOME/compere` or `~/.local/state/compere`.
+pub fn state_dir() -> Option<PathBuf> {
+    etcetera::base_strategy::Xdg::new().ok()?.state_dir().map(|dir| dir.join("compere"))
 }
 
 /// The user's configuration, or what is wrong with it.

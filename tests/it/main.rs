@@ -15,4 +15,5 @@ mod read;
 mod rules;
 mod spawn;
 mod stop;
+mod trust;
 mod wait;
