@@ -5,8 +5,10 @@
 
 mod support;
 
+mod boundary;
 mod cli;
 mod front;
+mod hostile;
 mod keeper;
 mod keys;
 mod message;
