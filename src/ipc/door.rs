@@ -11,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::{
+    fs::{FlockOperation, Mode, OFlags},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
 use sha2::{Digest, Sha256};
 
 /// The variable that puts the directory elsewhere: for tests, demonstrations, and a second company.
@@ -151,12 +154,24 @@ impl Door {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(&path)(error)),
             _ => {}
         }
-        let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
-        let listener = UnixListener::bind(&path);
-        rustix::process::umask(umask);
-        listener.map_err(io_error(&path))
+        private_socket(&path).map_err(|errno| io_error(&path)(errno.into()))
     }
 }
+
+/// A socket of mode 0600 from its first moment on. By its descriptor, whose mode the kernel gives to the file it binds
+/// (`unix_bind_bsd`), and not by the umask, which is the whole process's: what other threads make at that moment would
+/// get odd modes.
+fn private_socket(path: &Path) -> rustix::io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What std asks for; the kernel takes no more than `net.core.somaxconn`.
+const BACKLOG: i32 = 128;
 
 fn place(ours: Option<PathBuf>, runtime: Option<PathBuf>, temporary: PathBuf) -> PathBuf {
     ours.unwrap_or_else(|| match runtime {
