@@ -135,7 +135,7 @@ impl Token {
         hex::encode(self.0)
     }
 
-    /// What may be kept and compared: with 256 random bits, a lookup by this hash tells nobody anything.
+    /// What may be kept and compared.
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.0).into())
     }
@@ -157,9 +157,30 @@ impl fmt::Debug for Token {
     }
 }
 
-/// SHA-256 of a [`Token`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// SHA-256 of a [`Token`]. It is looked up by its value, and compared in constant time.
+///
+/// How long a lookup takes may tell which bucket a hash falls into, and no more: the map's own hash is keyed at random,
+/// and the bytes of two hashes are never compared one by one. Even those would tell nothing of the token: whoever
+/// guesses cannot choose the SHA-256 of a guess, nor go back from a hash to the 256 random bits it was made of.
+#[derive(Clone, Debug)]
 pub struct TokenHash([u8; 32]);
+
+impl PartialEq for TokenHash {
+    fn eq(&self, other: &Self) -> bool {
+        let differing =
+            self.0.iter().zip(other.0).fold(0, |differing, (one, other)| differing | (one ^ other));
+        // Else the compiler may see that the first difference decides.
+        std::hint::black_box(differing) == 0
+    }
+}
+
+impl Eq for TokenHash {}
+
+impl std::hash::Hash for TokenHash {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl Serialize for TokenHash {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -296,6 +317,19 @@ mod tests {
         assert_eq!(format!("{token:?}"), "Token(…)");
         assert!("00".parse::<Token>().is_err());
         assert!("zz".repeat(32).parse::<Token>().is_err());
+    }
+
+    #[test]
+    fn hashes_are_equal_when_every_byte_is() {
+        let hash = Token([7; 32]).hash();
+        assert_eq!(hash, Token([7; 32]).hash());
+        for byte in 0..32 {
+            for bit in 0..8 {
+                let mut other = hash.clone();
+                other.0[byte] ^= 1 << bit;
+                assert_ne!(hash, other);
+            }
+        }
     }
 
     #[test]

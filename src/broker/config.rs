@@ -24,6 +24,11 @@ pub fn config_dir() -> Option<PathBuf> {
     etcetera::base_strategy::Xdg::new().ok().map(|xdg| xdg.config_dir().join("compere"))
 }
 
+/// Where what compere remembers for the user is: `$XDG_STATE_HOME/compere` or `~/.local/state/compere`.
+pub fn state_dir() -> Option<PathBuf> {
+    etcetera::base_strategy::Xdg::new().ok()?.state_dir().map(|dir| dir.join("compere"))
+}
+
 /// The user's configuration, or what is wrong with it.
 pub fn read_config() -> Result<Config, String> {
     config_dir().map_or_else(|| Ok(Config::default()), |dir| Config::read(&dir))

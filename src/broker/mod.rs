@@ -40,7 +40,7 @@ use crate::{
     tools::Server,
 };
 
-pub use self::config::{Config, config_dir, read_config};
+pub use self::config::{Config, config_dir, read_config, state_dir};
 use self::log::log_to;
 
 /// Connections at once; each is one host, nested agent or command.
@@ -130,7 +130,7 @@ pub async fn main() -> ExitCode {
     };
     let presets = home.config.as_ref().map(|dir| dir.join("presets"));
     let (socket, keepers) = (door.socket(), door.keepers());
-    let place = Place { exe, socket, keepers, files: home.files, presets };
+    let place = Place { exe, socket, keepers, files: home.files, presets, trust: home.trust };
     let config = Config::or_default(home.config.as_deref());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "begins");
     let (journal, past) = match Journal::open(&home.state) {

@@ -16,6 +16,7 @@ mod reports;
 mod send;
 mod spawn;
 mod stop;
+mod trust;
 mod wait;
 
 mod completions;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::DemoScreen => demo::screen::run().map_err(Fail::from),
         Command::Completions(args) => completions::run(&args),
         Command::Presets(args) => presets::run(&args),
+        Command::Trust(args) => trust::run(&args),
         Command::Call(args) => ask(call::run(args)),
         Command::Ls(args) => ask(ls::run(args)),
         Command::Spawn(args) => ask(spawn::run(args)),

@@ -25,6 +25,9 @@ pub struct Home {
     pub files: PathBuf,
     /// The user's configuration, if there is a place for it.
     pub config: Option<PathBuf>,
+    /// The user's list of trusted presets, if there is a place for it.
+    #[serde(default)]
+    pub trust: Option<PathBuf>,
 }
 
 /// What the environment says of a user's directories.
@@ -68,7 +71,8 @@ impl Home {
         let state = if around.named { inside.clone() } else { outside.clone().unwrap_or(inside) };
         let files =
             if door.is_below_open() { outside.unwrap_or_else(|| door.keepers()) } else { door.keepers() };
-        Home { state, files, config: around.config.as_ref().map(|config| config.join("compere")) }
+        let ours = |dir: &Option<PathBuf>| dir.as_ref().map(|dir| dir.join("compere"));
+        Home { state, files, config: ours(&around.config), trust: ours(&around.state) }
     }
 
     fn written(door: &Door) -> Option<Home> {
@@ -151,7 +155,7 @@ mod tests {
         let door = Door::at(base.path().join("d")).unwrap();
         let lock = door.lock().unwrap().unwrap();
         let elsewhere = base.path().join("elsewhere");
-        let home = Home { state: elsewhere.clone(), files: door.keepers(), config: None };
+        let home = Home { state: elsewhere.clone(), files: door.keepers(), config: None, trust: None };
         own(&elsewhere).unwrap();
         home.write(&door).unwrap();
         assert_eq!(std::fs::metadata(door.home()).unwrap().mode() & 0o777, 0o600);

@@ -17,6 +17,8 @@ pub struct Place {
     pub files: PathBuf,
     /// The user's presets, if there is a place for them.
     pub presets: Option<PathBuf>,
+    /// compere's state directory, with the list of the workspaces' presets that a person has trusted.
+    pub trust: Option<PathBuf>,
 }
 
 impl Place {

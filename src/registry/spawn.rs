@@ -334,7 +334,8 @@ impl Registry {
     /// The presets this session may use, as they are now.
     pub fn presets(&self, session: &Session) -> Presets {
         let workspace = Some(session.workspace.clone());
-        Presets::load(PresetDirs { user: self.0.place.presets.clone(), workspace })
+        let (user, trust) = (self.0.place.presets.clone(), self.0.place.trust.clone());
+        Presets::load(PresetDirs { user, workspace, trust })
     }
 
     /// Checks the limits and takes the place, in one step.

@@ -242,6 +242,7 @@ mod tests {
             keepers: nowhere.clone(),
             files: nowhere.clone(),
             presets: None,
+            trust: None,
         };
         let session =
             Session { cwd: nowhere.clone(), workspace: nowhere, env: Arc::default(), user: "ada".into() };

@@ -6,9 +6,11 @@
 mod support;
 
 mod adoption;
+mod boundary;
 mod cli;
 mod front;
 mod frozen;
+mod hostile;
 mod keeper;
 mod keys;
 mod message;
@@ -17,4 +19,5 @@ mod read;
 mod rules;
 mod spawn;
 mod stop;
+mod trust;
 mod wait;

@@ -197,7 +197,7 @@ fn answers_are_those_of_a_dark_xterm() {
         b"\x1b[1;4:3;31;48;5;9m\x1bP$qm\x1b\\\x1bP$q q\x1b\\\x1bP$qx\x1b\\",
         "\x1bP1$r0;1;4:3;31;48;5;9m\x1b\\\x1bP1$r2 q\x1b\\\x1bP0$r\x1b\\",
     );
-    answer(b"\x1bP+q544e\x1b\\\x1bP+q\nrm\x1b\\", "\x1bP0+r544e\x1b\\\x1bP0+r\x1b\\");
+    answer(b"\x1bP+q544e\x1b\\\x1bP+q\nrm\x1b\\", "\x1bP0+r\x1b\\\x1bP0+r\x1b\\");
     answer(b"\x1b]7501;?\x1b\\\x1b]7501;?\x07", "\x1b]7501;?\x1b\\\x1b]7501;?\x07");
     answer(b"\x1b]52;c;?\x07\x1b[7$p", "\x1b[7;0$y");
     answer(b"\x1b[5 q\x1bP$q q\x1b\\", "\x1bP1$r5 q\x1b\\");

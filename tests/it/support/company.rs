@@ -38,7 +38,8 @@ impl Company {
             socket: dir.path().join("broker.sock"),
             keepers: dir.path().join("k"),
             files: dir.path().join("k"),
-            presets: None,
+            presets: Some(dir.path().join("presets")),
+            trust: None,
         };
         let (journal, _) = Journal::open(&dir.path().join("state")).unwrap();
         Company { registry: Registry::new(place, limits, Orphans::default(), journal), dir }
@@ -49,7 +50,7 @@ impl Company {
         &self.registry
     }
 
-    /// Its directory; clients are in `work` below it.
+    /// Its directory; clients are in `work` below it, the user's presets, if any, in `presets`.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
