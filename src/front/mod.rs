@@ -1,92 +1,63 @@
 //! What an MCP host starts: a pipe between its standard streams and the broker. It owns nothing, so that it may be
-//! killed, restarted or abandoned at any time; it starts the broker where there is none.
+//! killed, restarted or abandoned at any time; it starts the broker where there is none, and when one ends, it goes on
+//! with the next.
+
+mod host;
+mod link;
+mod losses;
+mod parent;
+mod running;
+mod session;
+mod waiting;
 
 use std::{
     io,
-    os::unix::process::parent_id,
-    path::{Path, PathBuf},
-    process::{ExitCode, Stdio},
+    path::PathBuf,
+    pin::pin,
+    process::ExitCode,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    process::{Pid, PidfdFlags, pidfd_open},
-};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    signal::unix::{SignalKind, signal},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Stdout},
+    net::unix::{OwnedReadHalf, OwnedWriteHalf},
+    sync::mpsc,
+    time::Instant,
 };
 
-use crate::ipc::{
-    door::{Door, DoorError},
-    hello::{self, Hello, Role, SOCKET, Welcome},
-    lines::{Line, next_line},
+use self::{
+    host::{Held, Host, Out},
+    losses::Losses,
+    session::{Pass, Session},
 };
-
-/// A connection to the broker that has said hello.
-#[derive(Debug)]
-pub struct Connected {
-    /// What the broker answered.
-    pub welcome: Welcome,
-    /// From the broker.
-    pub read: BufReader<OwnedReadHalf>,
-    /// To the broker.
-    pub write: OwnedWriteHalf,
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum NoBroker {
-    /// See [`DoorError`].
-    #[error(transparent)]
-    Door(#[from] DoorError),
-    /// The socket.
-    #[error("{socket}: {error}")]
-    Io {
-        /// Which.
-        socket: PathBuf,
-        /// What went wrong.
-        error: io::Error,
-    },
-    /// The broker could not be started.
-    #[error("the broker did not start: {0}")]
-    Start(String),
-    /// It was there and would not have us.
-    #[error("the broker refuses this connection: {0}")]
-    Refused(String),
-}
+pub use self::{
+    link::{Connected, NoBroker, VERSION, connect, is_inside, join},
+    running::{NotEnded, Running, older},
+};
+use crate::ipc::hello::{Hello, Role};
 
 /// After the host has closed its side, answers on their way still get this long.
 const DRAIN: Duration = Duration::from_millis(150);
 
-/// `compere` as a host starts it: until either side is gone.
+/// `compere` as a host starts it: until the host is gone, or no broker can be had.
 pub async fn main() -> ExitCode {
     let (workspace, cwd) = whereabouts();
-    let connected = match connect(Hello::new(Role::Host, workspace, cwd)).await {
+    let hello = Hello::new(Role::Host, workspace, cwd);
+    let connected = match connect(&hello, VERSION).await {
         Ok(connected) => connected,
         Err(error) => return fail(&error.to_string()),
     };
-    let Connected { read, mut write, .. } = connected;
-    let (answers, answers_to_write) = tokio::sync::mpsc::channel(16);
-    let mut down = tokio::spawn(down(read, answers_to_write));
-    let up = async {
-        let up = up(&mut write, &answers).await;
-        // Answers on their way are still worth something to a script that has said all it wanted to.
-        let _ = write.shutdown().await;
-        up
+    let front = Front {
+        hello,
+        you: connected.welcome.you.clone(),
+        session: Conversation::default(),
+        host: Host::of_this_process(),
+        losses: Losses::default(),
     };
     tokio::select! {
-        _ = up => {
-            let _ = tokio::time::timeout(DRAIN, &mut down).await;
-            ExitCode::SUCCESS
-        }
-        _ = &mut down => fail("the broker has closed the connection; your children are still there: start compere again"),
-        () = ended() => ExitCode::SUCCESS,
+        code = front.run(connected) => code,
+        () = parent::ended() => ExitCode::SUCCESS,
     }
 }
 
@@ -97,179 +68,156 @@ pub fn whereabouts() -> (PathBuf, PathBuf) {
     (workspace, cwd)
 }
 
-/// Connects to the broker of this environment, starting it if need be.
-pub async fn connect(hello: Hello) -> Result<Connected, NoBroker> {
-    // Inside a child there is one broker to speak to, and none to start.
-    if hello.identity.is_some()
-        && let Some(socket) = std::env::var_os(SOCKET)
-    {
-        return join(Path::new(&socket), &hello).await;
-    }
-    let door = Door::open()?;
-    let socket = door.socket();
-    // A broker that is about to end takes no hello: then its successor does.
-    const TRIES: usize = 5;
-    for _ in 0..TRIES {
-        let Ok(stream) = UnixStream::connect(&socket).await else {
-            start_broker(&door).await?;
-            continue;
-        };
-        match greet(stream, &hello).await {
-            Ok(Some(connected)) => return connected,
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Err(NoBroker::Io { socket, error });
+struct Front {
+    hello: Hello,
+    /// Who we are to the broker.
+    you: Option<String>,
+    session: Conversation,
+    host: Host,
+    losses: Losses,
+}
+
+/// Both directions look at it.
+#[derive(Default)]
+struct Conversation(Mutex<Session>);
+
+/// Which side has ended.
+enum Over {
+    Host,
+    Broker,
+    /// The host speaks and does not listen.
+    Deaf(io::Error),
+}
+
+impl Front {
+    async fn run(mut self, mut connected: Connected) -> ExitCode {
+        loop {
+            match self.carry(connected).await {
+                Over::Host => return ExitCode::SUCCESS,
+                Over::Deaf(error) => return deaf(&error),
+                Over::Broker => {}
             }
-            Ok(None) | Err(_) => {}
-        }
-    }
-    Err(closed(&socket))
-}
-
-/// Connects to the broker that listens there, and starts none.
-pub async fn join(socket: &Path, hello: &Hello) -> Result<Connected, NoBroker> {
-    let io_error = |error| NoBroker::Io { socket: socket.to_owned(), error };
-    let stream = UnixStream::connect(socket).await.map_err(io_error)?;
-    greet(stream, hello).await.map_err(io_error)?.unwrap_or_else(|| Err(closed(socket)))
-}
-
-fn closed(socket: &Path) -> NoBroker {
-    let error = io::Error::other("the broker closed the connection before it answered");
-    NoBroker::Io { socket: socket.to_owned(), error }
-}
-
-/// Says hello and hears the answer. A broker that is stopped takes connections and says nothing: that is told, too.
-async fn greet(stream: UnixStream, hello: &Hello) -> io::Result<Option<Result<Connected, NoBroker>>> {
-    const PATIENCE: Duration = Duration::from_secs(10);
-    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "the broker does not answer");
-    tokio::time::timeout(PATIENCE, exchange(stream, hello)).await.map_err(silent)?
-}
-
-async fn exchange(stream: UnixStream, hello: &Hello) -> io::Result<Option<Result<Connected, NoBroker>>> {
-    let (read, mut write) = stream.into_split();
-    let mut read = BufReader::new(read);
-    hello::write_line(&mut write, hello).await?;
-    let Some(welcome) = hello::read_line::<Welcome>(&mut read).await? else { return Ok(None) };
-    if let Some(refused) = welcome.refused {
-        return Ok(Some(Err(NoBroker::Refused(refused))));
-    }
-    Ok(Some(Ok(Connected { welcome, read, write })))
-}
-
-/// Starts a broker and waits until it, or another that was quicker, listens.
-async fn start_broker(door: &Door) -> Result<(), NoBroker> {
-    let failed = |error: io::Error| NoBroker::Start(error.to_string());
-    let exe = std::env::current_exe().map_err(failed)?;
-    let mut starter = tokio::process::Command::new(exe)
-        .args(["broker", "--detach"])
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .map_err(failed)?;
-    let mut word = String::new();
-    if let Some(stdout) = starter.stdout.take() {
-        let read = BufReader::new(stdout);
-        let mut limited = tokio::io::AsyncReadExt::take(read, 4096);
-        let said = tokio::time::timeout(Duration::from_secs(10), limited.read_line(&mut word)).await;
-        said.map_err(|_| NoBroker::Start("it said nothing for 10 s".into()))?.map_err(failed)?;
-    }
-    // The starter is not the broker, and has ended by now.
-    let _ = starter.wait().await;
-    match word.trim() {
-        "listening" => Ok(()),
-        "another" => {
-            // It has the lock and will listen in a moment: the only thing to wait for that has no event.
-            for _ in 0..500 {
-                if UnixStream::connect(door.socket()).await.is_ok() {
-                    return Ok(());
+            if !self.losses.another(Instant::now()) {
+                let log =
+                    link::log(&self.hello).map(|log| format!(", and {}", log.display())).unwrap_or_default();
+                let (times, within) = (Losses::MOST, Losses::WITHIN.as_secs());
+                let why =
+                    format!("the broker ended {times} times within {within} s; see `compere doctor`{log}");
+                return self.give_up(&why).await;
+            }
+            let lost = self.session.look().lost();
+            if let Err(error) = self.host.out.write(lost.concat()).await {
+                return deaf(&error);
+            }
+            let joined = tokio::select! {
+                joined = link::reconnect(&self.hello, VERSION) => joined,
+                // It does not wait for what it has said last.
+                () = self.host.end.cancelled() => return ExitCode::SUCCESS,
+            };
+            connected = match joined {
+                Ok(connected) => connected,
+                Err(error) => {
+                    return self
+                        .give_up(&format!("the broker has ended, and there is no other: {error}"))
+                        .await;
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            };
+            if connected.welcome.you != self.you {
+                let name = |you: &Option<String>| you.clone().unwrap_or_else(|| "nobody".into());
+                let (was, is) = (name(&self.you), name(&connected.welcome.you));
+                let why =
+                    format!("the broker was replaced, and the new one takes us for {is} instead of {was}");
+                return self.give_up(&format!("{why}; start compere again")).await;
             }
-            Err(NoBroker::Start(format!(
-                "another one holds the lock in {} and does not listen",
-                door.dir().display()
-            )))
         }
-        "" => Err(NoBroker::Start(format!("see {}", door.log().display()))),
-        error => Err(NoBroker::Start(error.to_owned())),
+    }
+
+    /// Carries lines both ways until one side has ended.
+    async fn carry(&mut self, connected: Connected) -> Over {
+        let Connected { read, write, .. } = connected;
+        let Host { lines, wrong, out, .. } = &mut self.host;
+        let mut down = pin!(down(read, wrong, out, &self.session));
+        tokio::select! {
+            up = up(write, lines, &self.session) => match up {
+                // Answers on their way are still worth something to a script that has said all it wanted to.
+                Ok(_shut) => {
+                    let _ = tokio::time::timeout(DRAIN, down).await;
+                    Over::Host
+                }
+                // Whatever it has answered before it ended is to be had.
+                Err(_) => down.await,
+            },
+            over = &mut down => over,
+        }
+    }
+
+    /// Tells whoever waits that there is no broker any more.
+    async fn give_up(mut self, why: &str) -> ExitCode {
+        let unsent = self.host.unsent();
+        let answers = self.session.look().refuse(&unsent, why);
+        match self.host.out.write(answers.concat()).await {
+            Ok(()) => fail(why),
+            Err(error) => deaf(&error),
+        }
     }
 }
 
-/// From the host to the broker.
-async fn up(write: &mut OwnedWriteHalf, answers: &tokio::sync::mpsc::Sender<String>) -> io::Result<()> {
-    let mut stdin = BufReader::with_capacity(64 * 1024, tokio::io::stdin());
-    loop {
-        match next_line(&mut stdin).await? {
-            Line::Json(line) => write.write_all(&line).await?,
-            Line::Wrong(answer) => answers.send(answer).await.map_err(io::Error::other)?,
-            Line::End => return Ok(()),
+impl Conversation {
+    fn look(&self) -> MutexGuard<'_, Session> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// From the host to the broker, which hears first what an earlier one was told. Dropped at any moment: what it was
+/// about to say is in flight by then.
+async fn up(
+    mut write: OwnedWriteHalf,
+    lines: &mut mpsc::Receiver<Held>,
+    session: &Conversation,
+) -> io::Result<OwnedWriteHalf> {
+    let replay = session.look().replay();
+    write.write_all(&replay.concat()).await?;
+    while let Some(held) = lines.recv().await {
+        let pass = session.look().host_says(&held.line);
+        if pass == Pass::On {
+            write.write_all(&held.line).await?;
         }
     }
+    write.shutdown().await?;
+    Ok(write)
 }
 
 /// From the broker to the host, with our own answers between its lines.
 async fn down(
     mut read: BufReader<OwnedReadHalf>,
-    mut answers: tokio::sync::mpsc::Receiver<String>,
-) -> io::Result<()> {
-    let mut stdout = tokio::io::stdout();
+    wrong: &mut mpsc::Receiver<String>,
+    out: &mut Out<Stdout>,
+    session: &Conversation,
+) -> Over {
     let mut line = Vec::new();
     loop {
-        tokio::select! {
+        let written = tokio::select! {
             read = read.read_until(b'\n', &mut line) => {
-                if read? == 0 {
-                    return Ok(());
+                // Half a line is what a broker did not live to say.
+                if !read.is_ok_and(|bytes| bytes > 0) || line.last() != Some(&b'\n') {
+                    return Over::Broker;
                 }
-                stdout.write_all(&line).await?;
+                let pass = session.look().broker_says(&line);
+                let written = if pass == Pass::On { out.write(&line).await } else { Ok(()) };
                 line.clear();
+                written
             }
             // A line half read stays in `line`, and is read on after this.
-            Some(answer) = answers.recv() => stdout.write_all(answer.as_bytes()).await?,
+            Some(answer) = wrong.recv() => out.write(answer).await,
+        };
+        if let Err(error) = written {
+            return Over::Deaf(error);
         }
-        stdout.flush().await?;
     }
 }
 
-/// A signal came, or the process that started us is gone.
-async fn ended() {
-    let gone = async {
-        // A thread of its own sleeps on it; the process's end ends that too.
-        let waited = tokio::task::spawn_blocking(|| outlive(parent_id() as i32));
-        if !waited.await.unwrap_or(false) {
-            std::future::pending::<()>().await;
-        }
-    };
-    let signalled = |kind| async move {
-        match signal(kind) {
-            Ok(mut signals) => drop(signals.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = gone => {}
-        () = signalled(SignalKind::interrupt()) => {}
-        () = signalled(SignalKind::terminate()) => {}
-        () = signalled(SignalKind::hangup()) => {}
-    }
-}
-
-/// Waits until this process is gone; false if that cannot be watched.
-fn outlive(parent: i32) -> bool {
-    let Some(pid) = Pid::from_raw(parent) else { return false };
-    match pidfd_open(pid, PidfdFlags::empty()) {
-        Err(rustix::io::Errno::SRCH) => true,
-        Err(_) => false,
-        // It may have ended before it was opened, and its number been given to another.
-        Ok(_) if parent_id() as i32 != parent => true,
-        Ok(fd) => loop {
-            match poll(&mut [PollFd::new(&fd, PollFlags::IN)], None) {
-                Ok(_) => return true,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return false,
-            }
-        },
-    }
+fn deaf(error: &io::Error) -> ExitCode {
+    fail(&format!("the host does not read any more: {error}"))
 }
 
 fn fail(why: &str) -> ExitCode {

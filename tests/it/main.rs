@@ -12,6 +12,7 @@ mod keys;
 mod message;
 mod nested;
 mod read;
+mod replaced;
 mod rules;
 mod spawn;
 mod stop;
