@@ -16,6 +16,7 @@ mod reports;
 mod send;
 mod spawn;
 mod stop;
+mod upgrade;
 mod wait;
 
 mod completions;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Reports(args) => ask(reports::run(args)),
         Command::Stop(args) => ask(stop::run(args)),
         Command::Doctor(args) => ask(doctor::run(args)),
+        Command::Upgrade => ask(upgrade::run()),
         Command::Demo => ask(demo::run()),
     };
     done.unwrap_or_else(|fail| fail::exit(&fail))

@@ -16,4 +16,5 @@ mod replaced;
 mod rules;
 mod spawn;
 mod stop;
+mod upgrade;
 mod wait;
