@@ -88,6 +88,8 @@ pub(super) enum Command {
     Trust(trust::Args),
     /// Call a tool as an MCP host would.
     Call(call::Args),
+    /// Put this program's broker in the place of the one that runs; it takes over.
+    Upgrade,
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// One child's keeper.

@@ -51,7 +51,7 @@ impl Client {
     /// Connects, starting a broker if there is none. Inside a child: as that child; else as the person.
     pub(super) async fn connect() -> Result<Self, CallError> {
         let (workspace, cwd) = front::whereabouts();
-        Self::over(front::connect(Hello::new(Role::Person, workspace, cwd)).await?).await
+        Self::over(front::connect(&Hello::new(Role::Person, workspace, cwd), front::VERSION).await?).await
     }
 
     /// Speaks MCP on a connection that has said hello.

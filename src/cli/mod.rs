@@ -17,6 +17,7 @@ mod send;
 mod spawn;
 mod stop;
 mod trust;
+mod upgrade;
 mod wait;
 
 mod completions;
@@ -68,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Reports(args) => ask(reports::run(args)),
         Command::Stop(args) => ask(stop::run(args)),
         Command::Doctor(args) => ask(doctor::run(args)),
+        Command::Upgrade => ask(upgrade::run()),
         Command::Demo => ask(demo::run()),
     };
     done.unwrap_or_else(|fail| fail::exit(&fail))

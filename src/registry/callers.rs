@@ -33,8 +33,10 @@ impl Registry {
             spawned.borrow_and_update();
             let (inside, spawning) = {
                 let state = self.state();
-                let mut children = state.members.values().filter_map(|member| member.child.as_ref());
-                let inside = children.find(|child| lineage.contains(&child.keeper())).map(Child::id);
+                let children = || state.members.values().filter_map(|member| member.child.as_ref());
+                // The nearest: a broker that was started within a child has keepers below that child's.
+                let kept = |pid: &i32| children().find(|child| !child.ended() && child.keeper() == *pid);
+                let inside = lineage.iter().find_map(kept).map(Child::id);
                 (inside, state.members.values().any(|member| member.child.is_none()))
             };
             if inside.is_some() || !spawning || !lineage.contains(&ours) {

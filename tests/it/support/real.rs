@@ -95,11 +95,13 @@ impl Drop for Real {
                 }
             }
         }
+        // They would start another broker.
+        leftovers::end_fronts(self.dir.path());
         if let Some(broker) = self.broker() {
             let _ = kill_process(Pid::from_raw(broker).unwrap(), Signal::TERM);
             leftovers::gone(broker);
         }
-        leftovers::fronts_gone(self.dir.path());
+        leftovers::brokers_gone(self.dir.path());
         let swept = leftovers::sweep(self.dir.path());
         let mut files = leftovers::files(&self.run().join("k"));
         if !std::thread::panicking() {
