@@ -84,7 +84,7 @@ pub enum Kept {
     /// An earlier broker had it.
     Found {
         /// What its ring's file tells.
-        record: Record,
+        record: Box<Record>,
         /// Messages whose fate is open, in order.
         jobs: Vec<Job>,
         /// Why it cannot live any more, if it is known not to.

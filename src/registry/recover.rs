@@ -83,13 +83,14 @@ impl Registry {
         for (id, body) in past.waits {
             self.restore_wait(id, body);
         }
-        let mut state = self.state();
-        let nobody: Vec<Caller> =
-            state.mail.keys().copied().filter(|whose| !state.is_known(*whose)).collect();
-        for whose in nobody {
-            state.mail.remove(&whose);
+        {
+            let mut state = self.state();
+            let mail = state.mail.keys().copied();
+            let nobody: Vec<Caller> = mail.filter(|whose| !state.is_known(*whose)).collect();
+            for whose in nobody {
+                state.mail.remove(&whose);
+            }
         }
-        drop(state);
         self.mend().await;
     }
 
@@ -185,7 +186,7 @@ impl Registry {
         }
         let begin = Begin {
             id,
-            kept: Kept::Found { record, jobs, dead },
+            kept: Kept::Found { record: Box::new(record), jobs, dead },
             socket: self.0.place.keeper(id),
             ring: self.0.place.ring(id),
             size: birth.size,

@@ -96,7 +96,7 @@ async fn a_screen_that_cannot_be_known_says_so_and_the_program_is_made_to_draw_i
     let real = Real::new();
     let host = real.client().await;
     let redraws = "stty -echo; trap 'printf \"\\033[2J\\033[Hredrawn\\n\"' WINCH; echo ready; read x; \
-                   head -c 3000000 /dev/zero | tr '\\0' x; echo; echo done; while :; do read x; done";
+                   head -c 3000000 /dev/zero | tr '\\0' x; echo; echo done; while :; do sleep 0.02; done";
     let child = host.spawn(sh(redraws)).await;
     host.line(&child, "^ready$").await;
     // Nobody listens while it writes more than the ring holds.
