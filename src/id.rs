@@ -35,6 +35,12 @@ impl Serialize for ChildId {
     }
 }
 
+impl<'de> Deserialize<'de> for ChildId {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, "a child's id")
+    }
+}
+
 /// An MCP host's place in the tree: `r1`. It outlives the host that opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RootId(pub u32);
@@ -66,10 +72,50 @@ impl fmt::Display for Caller {
     }
 }
 
+impl Serialize for RootId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RootId {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Caller::deserialize(from)? {
+            Caller::Root(id) => Ok(id),
+            other => Err(serde::de::Error::custom(format!("{other} is not a root"))),
+        }
+    }
+}
+
 impl Serialize for Caller {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
+}
+
+impl FromStr for Caller {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.as_bytes().first() {
+            Some(b'r') => text[1..].parse().map(|id| Caller::Root(RootId(id))).map_err(|_| ()),
+            Some(b'c') => text.parse().map(Caller::Child),
+            _ if text == "person" => Ok(Caller::Person),
+            _ => Err(()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Caller {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, "a caller")
+    }
+}
+
+/// What is written as text is read from it.
+fn parsed<'de, T: FromStr, D: serde::Deserializer<'de>>(from: D, what: &str) -> Result<T, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is not {what}")))
 }
 
 /// A child's secret: 32 random bytes, written as hex. Only the child is ever given it; we keep its hash.
@@ -89,7 +135,7 @@ impl Token {
         hex::encode(self.0)
     }
 
-    /// What may be kept and compared: with 256 random bits, a lookup by this hash tells nobody anything.
+    /// What may be kept and compared.
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.0).into())
     }
@@ -111,9 +157,52 @@ impl fmt::Debug for Token {
     }
 }
 
-/// SHA-256 of a [`Token`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// SHA-256 of a [`Token`]. It is looked up by its value, and compared in constant time.
+///
+/// How long a lookup takes may tell which bucket a hash falls into, and no more: the map's own hash is keyed at random,
+/// and the bytes of two hashes are never compared one by one. Even those would tell nothing of the token: whoever
+/// guesses cannot choose the SHA-256 of a guess, nor go back from a hash to the 256 random bits it was made of.
+#[derive(Clone, Debug)]
 pub struct TokenHash([u8; 32]);
+
+impl PartialEq for TokenHash {
+    fn eq(&self, other: &Self) -> bool {
+        let differing =
+            self.0.iter().zip(other.0).fold(0, |differing, (one, other)| differing | (one ^ other));
+        // Else the compiler may see that the first difference decides.
+        std::hint::black_box(differing) == 0
+    }
+}
+
+impl Eq for TokenHash {}
+
+impl std::hash::Hash for TokenHash {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Serialize for TokenHash {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for TokenHash {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ())?;
+        Ok(TokenHash(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenHash {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, "a hash")
+    }
+}
 
 /// How many bytes a child had written when something was so. Never goes back.
 #[derive(
@@ -211,6 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn callers_are_read_as_they_are_written() {
+        for caller in [Caller::Root(RootId(7)), Caller::Child(ChildId(3)), Caller::Person] {
+            assert_eq!(serde_json::from_value::<Caller>(serde_json::json!(caller)).unwrap(), caller);
+        }
+        for text in ["", "r", "rx", "c0", "anyone", "é"] {
+            assert!(text.parse::<Caller>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_token_is_read_back_and_never_printed() {
         let token = Token::random();
         assert_eq!(token.reveal().parse::<Token>().unwrap().hash(), token.hash());
@@ -218,6 +317,19 @@ mod tests {
         assert_eq!(format!("{token:?}"), "Token(…)");
         assert!("00".parse::<Token>().is_err());
         assert!("zz".repeat(32).parse::<Token>().is_err());
+    }
+
+    #[test]
+    fn hashes_are_equal_when_every_byte_is() {
+        let hash = Token([7; 32]).hash();
+        assert_eq!(hash, Token([7; 32]).hash());
+        for byte in 0..32 {
+            for bit in 0..8 {
+                let mut other = hash.clone();
+                other.0[byte] ^= 1 << bit;
+                assert_ne!(hash, other);
+            }
+        }
     }
 
     #[test]

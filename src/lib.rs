@@ -10,6 +10,7 @@ pub mod id;
 pub mod keeper;
 pub mod child;
 pub mod preset;
+pub mod journal;
 pub mod registry;
 pub mod tools;
 pub mod ipc;

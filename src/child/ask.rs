@@ -38,11 +38,9 @@ impl Guard<'_> {
                 Some(value) => format!("\x1bP1$r{value}\x1b\\"),
                 None => "\x1bP0$r\x1b\\".to_owned(),
             },
-            // "Not known" repeats the question, if it is one: hexadecimal names.
-            Ask::Capability(names) => {
-                let asked = names.iter().all(|b| b.is_ascii_hexdigit() || *b == b';');
-                format!("\x1bP0+r{}\x1b\\", if asked { String::from_utf8_lossy(&names) } else { "".into() })
-            }
+            // "Not known", without the name that xterm repeats: `0;dd;` of hexadecimal digits would be typed into a
+            // shell too.
+            Ask::Capability => "\x1bP0+r\x1b\\".to_owned(),
             Ask::StatusProtocol { bell: true } => "\x1b]7501;?\x07".to_owned(),
             Ask::StatusProtocol { bell: false } => "\x1b]7501;?\x1b\\".to_owned(),
             Ask::SoftReset => return self.soft_reset(),

@@ -6,14 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     owner::{Owner, Writer},
     state::{State, Tty},
 };
 use crate::id::Offset;
 
-/// A message on its way, for as long as the broker lives: `d7`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A message on its way, and never another: `d7`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct DeliveryId(pub u64);
 
 impl std::fmt::Display for DeliveryId {
@@ -23,7 +26,7 @@ impl std::fmt::Display for DeliveryId {
 }
 
 /// Something to type, as one unit that no other writer can split.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Its receipt's name.
     pub id: DeliveryId,
@@ -31,10 +34,14 @@ pub struct Job {
     pub writer: Writer,
     /// What to type.
     pub what: What,
+    /// How many of its strokes an earlier broker has typed.
+    #[serde(default)]
+    pub begun: u32,
 }
 
 /// What to type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum What {
     /// A text, then Enter.
     Message(String),
@@ -52,7 +59,8 @@ impl What {
 }
 
 /// How a job ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The kernel took every byte, Enter included. What the program made of them is not known.
     Typed {
@@ -87,6 +95,8 @@ pub enum Do {
         bytes: Vec<u8>,
         /// Whether nothing of this job comes after it.
         last: bool,
+        /// Which stroke of which message it is, by which a keeper knows it again; keys are not known again.
+        stroke: Option<(DeliveryId, u32)>,
     },
     /// The job is over.
     Finish(DeliveryId, Outcome),
@@ -124,6 +134,8 @@ pub struct Queue {
 struct Current {
     job: Job,
     from: Offset,
+    /// The next stroke's number.
+    at: u32,
     phase: Phase,
 }
 
@@ -132,7 +144,7 @@ enum Phase {
     Asking,
     Planning,
     Ready(VecDeque<Stroke>),
-    Writing { pause: Duration, rest: VecDeque<Stroke> },
+    Writing { stroke: Stroke, rest: VecDeque<Stroke> },
     Pausing { until: Instant, rest: VecDeque<Stroke> },
 }
 
@@ -151,6 +163,11 @@ impl Queue {
         }
         self.jobs.push_back(job);
         Ok(waiting)
+    }
+
+    /// Puts back what an earlier broker had accepted: in front what it had begun to type, the rest behind.
+    pub fn restore(&mut self, job: Job) {
+        if job.begun > 0 { self.jobs.push_front(job) } else { self.jobs.push_back(job) }
     }
 
     /// How many jobs wait only because `owner` keeps their writer out.
@@ -183,19 +200,20 @@ impl Queue {
         let current = self.current.as_mut()?;
         match strokes {
             Ok(strokes) => {
-                current.phase = Phase::Ready(strokes.into());
+                current.phase = Phase::Ready(strokes.into_iter().skip(current.at as usize).collect());
                 None
             }
-            Err(reason) => self.finish(Outcome::Refused(reason)),
+            Err(reason) if current.at == 0 => self.finish(Outcome::Refused(reason)),
+            Err(reason) => self.finish(Outcome::Unknown(reason)),
         }
     }
 
     /// The kernel took the last stroke.
     pub fn written(&mut self, now: Instant) {
         if let Some(current) = &mut self.current
-            && let Phase::Writing { pause, rest } = &mut current.phase
+            && let Phase::Writing { stroke, rest } = &mut current.phase
         {
-            current.phase = Phase::Pausing { until: now + *pause, rest: std::mem::take(rest) };
+            current.phase = Phase::Pausing { until: now + stroke.pause, rest: std::mem::take(rest) };
         }
     }
 
@@ -204,12 +222,18 @@ impl Queue {
         self.finish(Outcome::Unknown(reason.into()))
     }
 
-    /// The line to the keeper broke and is whole again: what was asked was not heard, and what was being written is
-    /// not known to have been.
+    /// The line to the keeper broke and is whole again: what was asked was not heard. A message's stroke is written
+    /// again, since the keeper knows it; whether a key was typed is not known.
     pub fn interrupted(&mut self) -> Option<Do> {
-        match self.current.as_ref()?.phase {
+        let current = self.current.as_ref()?;
+        match &current.phase {
             Phase::Asking => Some(Do::AskTty),
-            Phase::Writing { .. } => self.unwritten("the line to its keeper broke while this was typed"),
+            Phase::Writing { stroke, rest } => match current.stroke(current.at - 1) {
+                None => self.unwritten("the line to its keeper broke while this was typed"),
+                known => {
+                    Some(Do::Write { bytes: stroke.bytes.clone(), last: rest.is_empty(), stroke: known })
+                }
+            },
             Phase::Planning | Phase::Ready(_) | Phase::Pausing { .. } => None,
         }
     }
@@ -237,12 +261,14 @@ impl Queue {
             }
             Phase::Ready(rest) | Phase::Pausing { rest, .. } => {
                 let mut rest = std::mem::take(rest);
-                let Some(Stroke { bytes, pause }) = rest.pop_front() else {
+                let Some(stroke) = rest.pop_front() else {
                     return self.finish(Outcome::Refused("there was nothing to type".into()));
                 };
-                let last = rest.is_empty();
-                current.phase = Phase::Writing { pause, rest };
-                Some(Do::Write { bytes, last })
+                let (bytes, last, known) =
+                    (stroke.bytes.clone(), rest.is_empty(), current.stroke(current.at));
+                current.at += 1;
+                current.phase = Phase::Writing { stroke, rest };
+                Some(Do::Write { bytes, last, stroke: known })
             }
         }
     }
@@ -256,14 +282,20 @@ impl Queue {
                 _ if !scene.settled => return None,
                 State::NeedsInput { what } => {
                     let job = self.jobs.remove(at)?;
-                    let reason = format!("it asks for {what}, and Enter would answer that");
-                    return Some(Do::Finish(job.id, Outcome::Refused(reason)));
+                    let outcome = if job.begun == 0 {
+                        Outcome::Refused(format!("it asks for {what}, and Enter would answer that"))
+                    } else {
+                        Outcome::Unknown(format!(
+                            "its text was typed, and Enter was not: it asks for {what} now"
+                        ))
+                    };
+                    return Some(Do::Finish(job.id, outcome));
                 }
                 _ => {}
             }
         }
         let job = self.jobs.remove(at)?;
-        self.current = Some(Current { job, from: scene.end, phase: Phase::Asking });
+        self.current = Some(Current { from: scene.end, at: job.begun, phase: Phase::Asking, job });
         Some(Do::AskTty)
     }
 
@@ -277,7 +309,12 @@ impl Queue {
             return Some(Do::Finish(current.job.id, Outcome::Unknown(reason)));
         }
         let job = self.jobs.pop_front()?;
-        Some(Do::Finish(job.id, Outcome::Refused(format!("it has {state}"))))
+        let outcome = if job.begun == 0 {
+            Outcome::Refused(format!("it has {state}"))
+        } else {
+            Outcome::Unknown(format!("it {state} when some of this was typed"))
+        };
+        Some(Do::Finish(job.id, outcome))
     }
 
     fn finish(&mut self, outcome: Outcome) -> Option<Do> {
@@ -285,173 +322,12 @@ impl Queue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::SystemTime;
-
-    use super::*;
-    use crate::id::Exit;
-
-    const TTY: Tty = Tty { canonical: false, foreground: None };
-
-    struct Played {
-        queue: Queue,
-        owner: Owner,
-        state: State,
-        settled: bool,
-        now: Instant,
-    }
-
-    impl Played {
-        fn new(state: State) -> Self {
-            let owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
-            Played { queue: Queue::default(), owner, state, settled: true, now: Instant::now() }
-        }
-
-        fn message(&mut self, id: u64, writer: Writer) -> &mut Self {
-            let job = Job { id: DeliveryId(id), writer, what: What::Message(format!("m{id}")) };
-            self.queue.push(job).unwrap();
-            self
-        }
-
-        fn next(&mut self) -> Option<Do> {
-            let scene =
-                Scene { owner: &self.owner, state: &self.state, settled: self.settled, end: Offset(5) };
-            self.queue.advance(scene, self.now)
-        }
-
-        fn plans(&mut self) -> &mut Self {
-            assert_eq!(self.next(), Some(Do::AskTty));
-            let Some(Do::Plan(What::Message(text), _)) = self.queue.tty(TTY) else { panic!("no plan") };
-            let body = Stroke { bytes: text.into_bytes(), pause: Duration::from_millis(300) };
-            let enter = Stroke { bytes: b"\r".into(), pause: Duration::ZERO };
-            assert_eq!(self.queue.strokes(Ok(vec![body, enter])), None);
-            self
-        }
-
-        fn later(&mut self, ms: u64) -> &mut Self {
-            self.now += Duration::from_millis(ms);
-            self
-        }
-    }
-
-    #[test]
-    fn body_and_enter_are_two_writes_and_one_unit() {
-        let mut played = Played::new(State::Idle);
-        played.message(1, Writer::Agent).message(2, Writer::Person).plans();
-        assert_eq!(played.next(), Some(Do::Write { bytes: b"m1".into(), last: false }));
-        assert_eq!(played.next(), None, "nothing goes on before the kernel took it");
-        played.queue.written(played.now);
-        assert_eq!(played.next(), None, "nor before the pause is over");
-        assert_eq!(played.queue.deadline(), Some(played.now + Duration::from_millis(300)));
-        assert_eq!(played.later(300).next(), Some(Do::Write { bytes: b"\r".into(), last: true }));
-        played.queue.written(played.now);
-        let typed = Outcome::Typed { from: Offset(5) };
-        assert_eq!(played.next(), Some(Do::Finish(DeliveryId(1), typed)));
-        played.plans();
-        assert_eq!(played.next(), Some(Do::Write { bytes: b"m2".into(), last: false }));
-    }
-
-    #[test]
-    fn nothing_is_typed_before_the_program_is_ready_or_into_its_question() {
-        let mut played = Played::new(State::Starting);
-        played.message(1, Writer::Agent);
-        assert_eq!(played.next(), None);
-        played.state = State::NeedsInput { what: "permission".into() };
-        let Some(Do::Finish(DeliveryId(1), Outcome::Refused(reason))) = played.next() else { panic!() };
-        assert!(reason.contains("permission"), "{reason}");
-        let keys = Job { id: DeliveryId(2), writer: Writer::Agent, what: What::Keys(vec!["1".into()]) };
-        played.queue.push(keys).unwrap();
-        assert_eq!(played.next(), Some(Do::AskTty), "keys are for questions");
-        played.queue = Queue::default();
-        (played.state, played.settled) = (State::Busy, false);
-        played.message(3, Writer::Agent);
-        assert_eq!(played.next(), None, "it may still be asking");
-    }
-
-    #[test]
-    fn while_a_person_holds_the_input_agents_wait_in_order_and_the_person_does_not() {
-        let mut played = Played::new(State::Idle);
-        played.owner = Owner::Person { who: "ada".into(), since: SystemTime::UNIX_EPOCH };
-        played.message(1, Writer::Agent).message(2, Writer::Agent).message(3, Writer::Person);
-        assert_eq!(played.queue.held(&played.owner), 2);
-        played.plans();
-        assert_eq!(
-            played.queue.unwritten("gone"),
-            Some(Do::Finish(DeliveryId(3), Outcome::Unknown("gone".into())))
-        );
-        assert_eq!(played.next(), None);
-        played.owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
-        assert_eq!(played.queue.held(&played.owner), 0);
-        played.plans();
-        assert_eq!(played.next(), Some(Do::Write { bytes: b"m1".into(), last: false }));
-    }
-
-    #[test]
-    fn an_end_answers_every_message_and_says_which_was_half_typed() {
-        let mut played = Played::new(State::Idle);
-        played.message(1, Writer::Agent).message(2, Writer::Agent).plans();
-        played.next();
-        played.state = State::Exited(Exit::Code(0));
-        assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(1), Outcome::Unknown(_)))));
-        assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(2), Outcome::Refused(_)))));
-        assert_eq!(played.next(), None);
-        assert!(played.queue.is_empty());
-    }
-
-    #[test]
-    fn a_broken_line_asks_again_and_does_not_guess_what_was_written() {
-        let mut played = Played::new(State::Idle);
-        assert_eq!(played.queue.interrupted(), None);
-        played.message(1, Writer::Agent);
-        assert_eq!(played.next(), Some(Do::AskTty));
-        assert_eq!(played.queue.interrupted(), Some(Do::AskTty));
-        assert!(matches!(played.queue.tty(TTY), Some(Do::Plan(..))));
-        let stroke = Stroke { bytes: b"m1".into(), pause: Duration::ZERO };
-        assert_eq!(played.queue.strokes(Ok(vec![stroke])), None);
-        assert_eq!(played.queue.interrupted(), None, "nothing was written yet");
-        played.next();
-        assert!(matches!(played.queue.interrupted(), Some(Do::Finish(DeliveryId(1), Outcome::Unknown(_)))));
-    }
-
-    #[test]
-    fn a_message_that_ends_the_program_was_typed() {
-        let mut played = Played::new(State::Idle);
-        played.message(1, Writer::Agent).plans();
-        played.next();
-        played.queue.written(played.now);
-        assert!(matches!(played.later(300).next(), Some(Do::Write { last: true, .. })));
-        played.queue.written(played.now);
-        played.state = State::Exited(Exit::Code(3));
-        let typed = Outcome::Typed { from: Offset(5) };
-        assert_eq!(played.next(), Some(Do::Finish(DeliveryId(1), typed)));
-    }
-
-    #[test]
-    fn a_plan_that_cannot_be_made_refuses_the_message_only() {
-        let mut played = Played::new(State::Idle);
-        played.message(1, Writer::Agent).message(2, Writer::Agent);
-        assert_eq!(played.next(), Some(Do::AskTty));
-        assert!(matches!(played.queue.tty(TTY), Some(Do::Plan(..))));
-        let refused = Outcome::Refused("line 1 is too long".into());
-        assert_eq!(
-            played.queue.strokes(Err("line 1 is too long".into())),
-            Some(Do::Finish(DeliveryId(1), refused))
-        );
-        assert_eq!(played.next(), Some(Do::AskTty));
-    }
-
-    #[test]
-    fn the_queue_has_an_end() {
-        let mut played = Played::new(State::Starting);
-        for id in 0..Queue::MAX_JOBS as u64 {
-            played.message(id, Writer::Agent);
-        }
-        let job = Job { id: DeliveryId(999), writer: Writer::Agent, what: What::Message("x".into()) };
-        assert_eq!(played.queue.push(job), Err(Full { jobs: Queue::MAX_JOBS }));
-        let mut large = Played::new(State::Starting);
-        large.message(1, Writer::Agent);
-        let what = What::Message("x".repeat(Queue::MAX_BYTES));
-        assert!(large.queue.push(Job { id: DeliveryId(2), writer: Writer::Agent, what }).is_err());
+impl Current {
+    /// How a keeper knows this stroke again.
+    fn stroke(&self, at: u32) -> Option<(DeliveryId, u32)> {
+        matches!(self.job.what, What::Message(_)).then_some((self.job.id, at))
     }
 }
+
+#[cfg(test)]
+mod tests;

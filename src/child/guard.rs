@@ -16,12 +16,16 @@ use alacritty_terminal::{
     },
     vte::ansi::{Attr, CharsetIndex, Handler, NamedMode, NamedPrivateMode},
 };
+use serde::{Deserialize, Serialize};
 use unicode_width::UnicodeWidthChar;
+
+use super::plain::is_plain_text;
+use crate::id::Size;
 
 mod handler;
 
-/// What `Term` does not tell, or is not trusted with.
-#[derive(Debug, Default)]
+/// What `Term` does not tell, or is not trusted with. With what it does tell this is all of its state.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Extra {
     /// Scroll region when it is not the whole screen: first and last row, from 0.
     pub(super) margins: Option<(i32, i32)>,
@@ -30,19 +34,27 @@ pub(super) struct Extra {
     /// Times the bell rang.
     pub(super) bells: u64,
     /// Something that can be seen may have changed.
+    #[serde(skip)]
     pub(super) touched: bool,
     /// To be written to the program.
+    #[serde(skip)]
     pub(super) answers: Vec<u8>,
     titles: Vec<Option<String>>,
-    /// Depth of the keyboard stack of the primary and of the alternate screen.
-    keyboards: [usize; 2],
-    /// What DECSC had saved when the program went to the alternate screen by ?47.
-    saved_primary: Option<Cursor<Cell>>,
+    /// The keyboard stacks of the primary and of the alternate screen, as kitty's numbers.
+    pub(super) keyboards: [Vec<u8>; 2],
+    /// Which columns are tab stops, once it is no longer every eighth.
+    pub(super) tabs: Option<Vec<bool>>,
+    /// Which of the character sets G0 to G3 is in use.
+    pub(super) charset: u8,
+    /// What DECSC had saved when the program went to the alternate screen by ?47. The screen may have shrunk since.
+    #[serde(skip)]
+    pub(super) saved_primary: Option<Cursor<Cell>>,
     /// What REP repeats.
     last: Option<char>,
     /// Cells that REP, DECALN and ED 2 have gone over and that no bytes have paid for yet.
     owed: usize,
     /// Cells that the bytes now being read have paid for beforehand.
+    #[serde(skip)]
     ahead: usize,
 }
 
@@ -68,6 +80,28 @@ impl Extra {
         }
     }
 
+    /// The screen is to have so many columns.
+    pub(super) fn resize(&mut self, columns: usize) {
+        self.margins = None;
+        if let Some(tabs) = &mut self.tabs {
+            tabs.truncate(columns);
+            tabs.extend((tabs.len()..columns).map(is_first_tab));
+        }
+    }
+
+    /// Could a screen of this size have it? For what comes from a file.
+    pub(super) fn is_sound(&self, size: Size) -> bool {
+        let (rows, columns) = (i32::from(size.rows), usize::from(size.cols));
+        let cells = usize::from(Size::MAX.rows) * usize::from(Size::MAX.cols);
+        self.margins.is_none_or(|(top, bottom)| 0 <= top && top < bottom && bottom < rows)
+            && self.titles.iter().chain([&self.title]).flatten().all(|title| is_plain_text(title, TITLE_MAX))
+            && self.titles.len() <= TITLES_MAX
+            && self.keyboards.iter().all(|stack| stack.len() <= KEYBOARDS_MAX)
+            && self.tabs.as_ref().is_none_or(|tabs| tabs.len() == columns)
+            && self.charset < 4
+            && self.owed <= 2 * cells
+    }
+
     /// What outlives the emulator that broke or was reset.
     pub(super) fn renewed(&mut self) -> Extra {
         let (answers, title) = (std::mem::take(&mut self.answers), self.title.take());
@@ -76,7 +110,7 @@ impl Extra {
 }
 
 /// Marks on one character. Term has no limit; the longest honest ones, in Tibetan or Hebrew, have under ten.
-const MARKS_MAX: usize = 16;
+pub(super) const MARKS_MAX: usize = 16;
 /// Bytes of unread answers.
 const ANSWERS_MAX: usize = 64 * 1024;
 /// Characters of a title.
@@ -118,12 +152,12 @@ impl Guard<'_> {
         term.set_private_mode(NamedPrivateMode::LineWrap.into());
         term.unset_keypad_application_mode();
         term.terminal_attribute(Attr::Reset);
-        term.set_active_charset(CharsetIndex::G0);
         let mut cursor = term.grid().cursor.clone();
         cursor.charsets = Default::default();
         term.set_scrolling_region(1, None);
         term.grid_mut().cursor = cursor;
         term.grid_mut().saved_cursor = Cursor::default();
+        self.set_active_charset(CharsetIndex::G0);
     }
 
     /// The row for a report: from 1, and from the top margin under DECOM.
@@ -211,9 +245,20 @@ impl Guard<'_> {
         row[column].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX)
     }
 
-    fn keyboard_depth(&mut self) -> &mut usize {
+    /// DECCOLM. Term keeps its columns and does the rest: no margins, and nothing on the screen.
+    fn change_columns(&mut self) {
+        self.extra.margins = None;
+        self.term.set_private_mode(NamedPrivateMode::ColumnMode.into());
+    }
+
+    fn keyboards(&mut self) -> &mut Vec<u8> {
         let alternate = self.mode(TermMode::ALT_SCREEN);
         &mut self.extra.keyboards[usize::from(alternate)]
+    }
+
+    fn tabs(&mut self) -> &mut Vec<bool> {
+        let columns = self.term.columns();
+        self.extra.tabs.get_or_insert_with(|| (0..columns).map(is_first_tab).collect())
     }
 
     /// The screen may have shrunk in the meantime.
@@ -223,6 +268,10 @@ impl Guard<'_> {
         saved.point.column = saved.point.column.min(self.term.last_column());
         self.term.grid_mut().saved_cursor = saved;
     }
+}
+
+fn is_first_tab(column: usize) -> bool {
+    column.is_multiple_of(8)
 }
 
 #[cfg(test)]

@@ -12,9 +12,8 @@ use tokio::sync::oneshot;
 
 use super::{
     Gone, Shown,
-    delivery::{DeliveryId, Full, Outcome, What},
+    delivery::{Full, Job, Outcome},
     find::Finding,
-    owner::Writer,
     stop::Stopped,
 };
 use crate::id::{Offset, Size};
@@ -23,7 +22,7 @@ use crate::id::{Offset, Size};
 pub(super) enum Command {
     Screen { history: usize, known: Option<u64>, reply: oneshot::Sender<Shown> },
     Read { from: Offset, max: usize, reply: oneshot::Sender<Piece> },
-    Type { what: What, writer: Writer, done: oneshot::Sender<Outcome>, reply: oneshot::Sender<Accepted> },
+    Type { job: Job, done: oneshot::Sender<Outcome>, reply: oneshot::Sender<Accepted> },
     Find { pattern: Regex, from: Option<Offset>, reply: oneshot::Sender<Finding> },
     Resize(Size),
     Stop { grace: Duration, reply: oneshot::Sender<Stopped> },
@@ -32,8 +31,8 @@ pub(super) enum Command {
 /// Where a piece of output begins, what was written so far, and its bytes.
 pub(super) type Piece = (Offset, Offset, Vec<u8>);
 
-/// A job's name and how many are before it.
-pub(super) type Accepted = Result<(DeliveryId, usize), Full>;
+/// How many are before a job.
+pub(super) type Accepted = Result<usize, Full>;
 
 /// The thread's door: a queue, and a descriptor that wakes its poll.
 ///

@@ -35,10 +35,10 @@ use regex::Regex;
 use tokio::sync::{oneshot, watch};
 
 use self::{
-    delivery::{DeliveryId, Full, Outcome, What},
+    delivery::{DeliveryId, Full, Job, Outcome, What},
     find::Finding,
     mailbox::{Command, Mailbox},
-    owner::{Owner, Writer},
+    owner::Owner,
     rules::{Rules, Typing},
     screen::Cursor,
     state::State,
@@ -58,11 +58,9 @@ pub use self::{find::Found, stop::Left};
 pub struct Begin {
     /// Its id.
     pub id: ChildId,
-    /// Its keeper, just started.
-    pub keeper: Launched,
-    /// A connection to that keeper.
-    pub stream: UnixStream,
-    /// Where the keeper listens, in case the connection breaks.
+    /// Who keeps it.
+    pub kept: Kept,
+    /// Where the keeper listens.
     pub socket: PathBuf,
     /// The keeper's ring, which outlives it.
     pub ring: PathBuf,
@@ -74,6 +72,49 @@ pub struct Begin {
     pub typing: Typing,
     /// Who holds its input from the start.
     pub owner: Owner,
+    /// Who is told what must be remembered.
+    pub witness: Witness,
+}
+
+/// Where a child comes from.
+#[derive(Debug)]
+pub enum Kept {
+    /// Its keeper was just launched, and has taken this connection.
+    New(Launched, UnixStream),
+    /// An earlier broker had it.
+    Found {
+        /// What its ring's file tells.
+        record: Box<Record>,
+        /// Messages whose fate is open, in order.
+        jobs: Vec<Job>,
+        /// Why it cannot live any more, if it is known not to.
+        dead: Option<&'static str>,
+    },
+}
+
+/// What somebody must remember.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// A message's fate.
+    Settled(DeliveryId, Outcome),
+    /// It has ended, and which rule says so.
+    Ended(State, String),
+}
+
+/// Whoever remembers. Called on the child's thread: it must not wait for anything.
+pub struct Witness(Box<dyn Fn(ChildId, Told) + Send>);
+
+impl Witness {
+    /// This one.
+    pub fn new(told: impl Fn(ChildId, Told) + Send + 'static) -> Self {
+        Witness(Box::new(told))
+    }
+}
+
+impl std::fmt::Debug for Witness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Witness")
+    }
 }
 
 /// What is known of a child. Its receivers wake when any of this changes, and not for mere output.
@@ -95,6 +136,8 @@ pub struct Status {
     pub title: Option<String>,
     /// How often its output broke the emulator, which then began anew.
     pub emulator_resets: u64,
+    /// The screen was put together from less than all that was written since its last exact copy.
+    pub stale: bool,
 }
 
 impl Status {
@@ -163,6 +206,26 @@ pub struct Receipt {
     pub end: Offset,
 }
 
+/// Something that waits for its turn to be typed.
+#[derive(Debug)]
+pub struct Queued {
+    delivery: DeliveryId,
+    before: usize,
+    held: bool,
+    end: Offset,
+    outcome: oneshot::Receiver<Outcome>,
+}
+
+impl Queued {
+    /// What is known of it after at most `wait`; of something held, what is known at once.
+    pub async fn receipt(self, wait: Duration) -> Receipt {
+        let wait = if self.held { Duration::ZERO } else { wait };
+        let outcome = tokio::time::timeout(wait, self.outcome).await.ok();
+        let outcome = outcome.map(|outcome| outcome.unwrap_or_else(|_| Outcome::Unknown(Gone.to_string())));
+        Receipt { delivery: self.delivery, outcome, before: self.before, end: self.end }
+    }
+}
+
 /// A handle to a child; clones speak of the same one.
 #[derive(Clone, Debug)]
 pub struct Child {
@@ -182,7 +245,11 @@ impl Child {
 
     /// Starts the thread that owns the child from here on.
     pub fn start(begin: Begin) -> std::io::Result<Self> {
-        let (id, pid, keeper) = (begin.id, begin.keeper.child_pid, begin.keeper.keeper_pid);
+        let (keeper, pid) = match &begin.kept {
+            Kept::New(launched, _) => (launched.keeper_pid, launched.child_pid),
+            Kept::Found { record, .. } => (record.keeper_pid, record.child_pid),
+        };
+        let id = begin.id;
         let typing = Arc::new(begin.typing.clone());
         let end = Arc::new(AtomicU64::new(0));
         let (task, mailbox, status) = Task::new(begin, end.clone())?;
@@ -260,30 +327,23 @@ impl Child {
         }
     }
 
-    /// Types a text and Enter, in its turn. Waits up to `wait` to tell how that went.
-    pub async fn message(&self, text: &str, writer: Writer, wait: Duration) -> Result<Receipt, NotTyped> {
-        let cleaned = typing::clean(text, &self.typing)?;
-        self.write(What::Message(cleaned.text), writer, wait).await
+    /// A text as it can be typed into this child, or why it cannot be.
+    pub fn text(&self, text: &str) -> Result<What, NotTyped> {
+        Ok(What::Message(typing::clean(text, &self.typing)?.text))
     }
 
-    /// Presses keys, in its turn. Waits up to `wait` to tell how that went.
-    pub async fn keys(&self, keys: Vec<String>, writer: Writer, wait: Duration) -> Result<Receipt, NotTyped> {
+    /// Keys as they can be pressed, or why they cannot be.
+    pub fn keys(&self, keys: Vec<String>) -> Result<What, NotTyped> {
         typing::keys(&keys, false)?;
-        self.write(What::Keys(keys), writer, wait).await
+        Ok(What::Keys(keys))
     }
 
-    async fn write(&self, what: What, writer: Writer, wait: Duration) -> Result<Receipt, NotTyped> {
+    /// Types something, in its turn.
+    pub async fn queue(&self, job: Job) -> Result<Queued, NotTyped> {
         let (done, outcome) = oneshot::channel();
-        let (delivery, before) = self.ask(|reply| Command::Type { what, writer, done, reply }).await??;
-        let end = self.end();
-        let held = !self.status.borrow().owner.admits(writer);
-        let wait = if held { Duration::ZERO } else { wait };
-        let outcome = tokio::time::timeout(wait, outcome).await.ok().map(|outcome| {
-            outcome.unwrap_or_else(|_| {
-                Outcome::Unknown("the thread that looks after this child has ended".into())
-            })
-        });
-        Ok(Receipt { delivery, outcome, before, end })
+        let (delivery, held) = (job.id, !self.status.borrow().owner.admits(job.writer));
+        let before = self.ask(|reply| Command::Type { job, done, reply }).await??;
+        Ok(Queued { delivery, before, held, end: self.end(), outcome })
     }
 
     /// Waits for a line that matches: on the screen now or written later, or, given an offset, written since then.

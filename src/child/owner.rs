@@ -2,8 +2,13 @@
 
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
+use crate::id::Caller;
+
 /// The one who may write to a child now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Owner {
     /// The agents of the child's tree.
     Orchestrator {
@@ -20,12 +25,23 @@ pub enum Owner {
 }
 
 /// Who wants to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Writer {
     /// An orchestrator or a nested agent.
     Agent,
     /// A person, by the command line or at the pane.
     Person,
+}
+
+impl Writer {
+    /// Whose hand it is when this caller writes.
+    pub fn of(caller: Caller) -> Self {
+        match caller {
+            Caller::Person => Writer::Person,
+            Caller::Root(_) | Caller::Child(_) => Writer::Agent,
+        }
+    }
 }
 
 impl Owner {

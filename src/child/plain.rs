@@ -5,6 +5,11 @@ pub(super) fn plain(text: &str, max: usize) -> String {
     text.chars().filter(|&c| is_plain(c)).take(max).collect()
 }
 
+/// Would `plain` leave the text as it is?
+pub(super) fn is_plain_text(text: &str, max: usize) -> bool {
+    text.chars().all(is_plain) && text.chars().count() <= max
+}
+
 /// False for what a reader does not see but obeys: controls, line separators, marks that turn the direction of
 /// text round ("Trojan Source"), and the tags and variation selectors that carry whole hidden sentences to a model.
 pub(super) fn is_plain(c: char) -> bool {
@@ -28,5 +33,6 @@ mod tests {
             "e\u{301} 漢 👩\u{200d}💻 \u{fe0f}\u{f8ff}"
         );
         assert_eq!(plain("abc", 2), "ab");
+        assert!(is_plain_text("ab", 2) && !is_plain_text("abc", 2) && !is_plain_text("\n", 2));
     }
 }

@@ -18,13 +18,15 @@ pub(super) struct Scanner {
     state: State,
     /// Bytes of the unfinished OSC so far.
     len: usize,
+    /// The newest bytes of text since the last sequence, as many as can be an unfinished character.
+    tail: Vec<u8>,
 }
 
 impl Scanner {
     /// How many of these bytes a parser may have, and how many after those it must not: the inside of an OSC that
     /// is longer than [`OSC_MAX`]. Ask again with what follows.
     pub(super) fn split(&mut self, bytes: &[u8]) -> (usize, usize) {
-        let mut at = 0;
+        let (mut at, mut text) = (0, 0);
         while at < bytes.len() {
             if self.state == State::Ground {
                 match find_escape(&bytes[at..]) {
@@ -33,6 +35,7 @@ impl Scanner {
                 }
             }
             self.step(bytes[at]);
+            text = at + 1;
             if self.state == State::Csi {
                 // Most of what is in escapes: numbers.
                 at += 1;
@@ -45,7 +48,17 @@ impl Scanner {
             }
             at += 1;
         }
+        if text > 0 {
+            self.tail.clear();
+        }
+        self.tail.extend(&bytes[text.max(bytes.len().saturating_sub(3))..]);
+        self.tail.drain(..self.tail.len().saturating_sub(3));
         (bytes.len(), 0)
+    }
+
+    /// Does the next byte begin a character or a sequence?
+    pub(super) fn is_between(&self) -> bool {
+        self.state == State::Ground && unfinished_char(&self.tail) == 0
     }
 
     fn step(&mut self, byte: u8) {
@@ -193,6 +206,23 @@ mod tests {
             assert_eq!(whole(bytes, 99), used, "{bytes:?}");
         }
         assert_eq!(whole(b"ab\x1b]0;never ends", 8), 16);
+    }
+
+    #[test]
+    fn what_is_unfinished_stays_so_until_its_last_byte() {
+        let stream = "aé漢\x1b[1m👩\x1b]0;é\x07\x1bPq\u{9c}".as_bytes();
+        for step in [1, 2, 3, 5] {
+            let (mut scanner, mut seen) = (Scanner::default(), 0);
+            for part in stream.chunks(step) {
+                scanner.split(part);
+                seen += part.len();
+                assert_eq!(
+                    scanner.is_between(),
+                    whole(&stream[..seen], 99) == seen,
+                    "{seen} in steps of {step}"
+                );
+            }
+        }
     }
 
     #[test]

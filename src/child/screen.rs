@@ -1,6 +1,11 @@
 //! A child's screen: bytes in, text and facts out, with the answers that a terminal owes its program. Does no I/O, has
 //! no clock, and does not know what the program is.
 
+mod checkpoint;
+mod facts;
+mod grids;
+mod cells;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
@@ -118,8 +123,11 @@ impl Screen {
             return;
         }
         self.size = size;
-        self.extra.margins = None;
-        let resized = catch_unwind(AssertUnwindSafe(|| self.emulator.term.resize(Cells(size))));
+        self.extra.resize(size.cols.into());
+        let resized = catch_unwind(AssertUnwindSafe(|| {
+            self.emulator.term.resize(Cells(size));
+            grids::forget_blanks(&mut self.emulator.term);
+        }));
         if resized.is_err() {
             self.renew();
         }

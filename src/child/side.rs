@@ -24,8 +24,8 @@ pub(super) enum Ask {
     Label(char),
     /// DECRQSS: how is this set.
     Setting(Vec<u8>),
-    /// XTGETTCAP: what is this terminfo capability.
-    Capability(Vec<u8>),
+    /// XTGETTCAP: what is this terminfo capability. Which one is not kept, since none is told.
+    Capability,
     /// OSC 7501;?: is there anybody who listens. `bell`: how the question ended.
     StatusProtocol {
         /// Ended by BEL and not by ST.
@@ -106,7 +106,7 @@ impl Perform for Side {
 
     fn put(&mut self, byte: u8) {
         // One byte more than allowed is kept, to tell.
-        if self.device != Device::None && self.string.len() <= QUERY_MAX {
+        if self.device == Device::Setting && self.string.len() <= QUERY_MAX {
             self.string.push(byte);
         }
     }
@@ -119,7 +119,7 @@ impl Perform for Side {
         self.ask = match std::mem::take(&mut self.device) {
             Device::None => None,
             Device::Setting => Some(Ask::Setting(string)),
-            Device::Capability => Some(Ask::Capability(string)),
+            Device::Capability => Some(Ask::Capability),
         };
     }
 
@@ -167,18 +167,18 @@ mod tests {
         check(b"\x1b]7501;?\x07", Ask::StatusProtocol { bell: true });
         assert_eq!(asks(b"\x1b]7501;?\x1b\\"), [(9, Ask::StatusProtocol { bell: false })]);
         assert_eq!(asks(b"\x1bP$qr\x1b\\"), [(6, Ask::Setting(b"r".to_vec()))]);
-        assert_eq!(asks(b"\x1bP+q544e\x1b\\"), [(9, Ask::Capability(b"544e".to_vec()))]);
+        assert_eq!(asks(b"\x1bP+q544e\x1b\\"), [(9, Ask::Capability)]);
         assert_eq!(asks(b"\x1b[c\x1b[6n\x1b[5n\x1b[14t\x1b[18t\x1b[?2026l\x1bPq#0\x1b\\"), []);
     }
 
     #[test]
     fn a_query_that_never_ends_is_not_kept() {
-        let mut bytes = b"\x1bP+q".to_vec();
+        let mut bytes = b"\x1bP$q".to_vec();
         bytes.resize(10_000, b'4');
         let (mut side, mut parser) = (Side::default(), Parser::new());
         let _ = parser.advance_until_terminated(&mut side, &bytes);
         assert!(side.string.capacity() < 1024);
         let _ = parser.advance_until_terminated(&mut side, b"\x1b\\");
-        assert_eq!(side.ask, Some(Ask::Capability(Vec::new())));
+        assert_eq!(side.ask, Some(Ask::Setting(Vec::new())));
     }
 }

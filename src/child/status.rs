@@ -6,11 +6,12 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use serde::{Deserialize, Serialize};
 
-use super::plain::plain;
+use super::plain::{is_plain_text, plain};
 
 /// All that a program has said. Every text in it is plain and bounded.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Told {
     /// OSC 7: where a shell says that it is.
     pub cwd: Option<String>,
@@ -29,7 +30,7 @@ pub struct Told {
 }
 
 /// One record of the Program Status Protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramStatus {
     /// What it is doing.
     pub state: ProgramState,
@@ -42,7 +43,7 @@ pub struct ProgramStatus {
 }
 
 /// A state of the Program Status Protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProgramState {
     /// Waits for a new task.
     Idle,
@@ -75,7 +76,7 @@ impl std::fmt::Display for ProgramStatus {
 }
 
 /// How far a program is (ConEmu's and Windows Terminal's OSC 9;4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// What sort of progress.
     pub state: ProgressState,
@@ -84,7 +85,7 @@ pub struct Progress {
 }
 
 /// The second number of OSC 9;4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProgressState {
     /// It goes on.
     Running,
@@ -97,7 +98,7 @@ pub enum ProgressState {
 }
 
 /// The newest mark of a shell (FinalTerm's OSC 133).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PromptMark {
     /// A: the prompt begins.
     Prompt,
@@ -142,6 +143,26 @@ impl Told {
             _ => return Heard::Nothing,
         }
         Heard::News
+    }
+
+    /// Could a program have said it? For what comes from a file.
+    pub(super) fn is_sound(&self) -> bool {
+        let plain = |text: &Option<String>, max| text.as_ref().is_none_or(|text| is_plain_text(text, max));
+        let status = |status: &ProgramStatus| {
+            let word = match &status.state {
+                ProgramState::Other(word) => is_plain_text(word, WORD_MAX),
+                _ => true,
+            };
+            word && plain(&status.app, WORD_MAX)
+                && plain(&status.kind, WORD_MAX)
+                && plain(&status.msg, MESSAGE_MAX)
+        };
+        plain(&self.cwd, PATH_MAX)
+            && plain(&self.last_notification, NOTIFICATION_MAX)
+            && self.progress.and_then(|progress| progress.percent).is_none_or(|percent| percent <= 100)
+            && self.status.iter().all(status)
+            && self.parts.len() <= PARTS_MAX
+            && self.parts.iter().all(|(id, part)| is_plain_text(id, WORD_MAX) && status(part))
     }
 
     fn notify(&mut self, text: &[u8]) {

@@ -2,6 +2,7 @@
 //! answers the handle's questions. The only place that knows of all the child's parts.
 
 mod keeper;
+mod recovery;
 
 use std::{
     collections::HashMap,
@@ -18,8 +19,9 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{oneshot, watch};
 
+use self::recovery::Behind;
 use super::{
-    Begin, Shown, Status,
+    Begin, Shown, Status, Told, Witness,
     delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
     find::Finder,
     mailbox::{Command, Mailbox, Piece},
@@ -33,7 +35,7 @@ use crate::{
     id::{ChildId, Offset},
     keeper::{
         Ring,
-        wire::{Decoder, Request, Whom},
+        wire::{self, Decoder, Request, Whom},
     },
 };
 
@@ -56,7 +58,12 @@ pub(super) struct Task {
     decoder: Decoder,
     /// Requests the keeper's socket has not taken yet.
     out: Vec<u8>,
-    process: std::process::Child,
+    /// The keeper's process, if it is a child of ours.
+    process: Option<std::process::Child>,
+    /// The version of what the keeper speaks, once it has said so.
+    speaks: Option<u32>,
+    /// What an earlier broker had accepted, until the keeper says how much of it was typed.
+    unsettled: Vec<Job>,
     socket: PathBuf,
     ring: PathBuf,
     commands: mpsc::Receiver<Command>,
@@ -73,8 +80,15 @@ pub(super) struct Task {
     looked_at: u64,
     last: u64,
     end: Offset,
+    /// The terminal's questions in what the child wrote before here were answered by an earlier broker.
+    answered: Offset,
+    /// Up to where the keeper has a copy of the screen.
+    saved: Offset,
+    /// What an earlier broker has seen is not seen yet.
+    behind: Option<Behind>,
     shared_end: Arc<AtomicU64>,
     status: watch::Sender<Status>,
+    witness: Witness,
 }
 
 impl Task {
@@ -83,7 +97,8 @@ impl Task {
         shared_end: Arc<AtomicU64>,
     ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>)> {
         let (mailbox, commands, wake) = Mailbox::new()?;
-        let reducer = Reducer::new(&begin.rules, begin.keeper.child_pid, Instant::now());
+        let from = recovery::origin(begin.kept, begin.size, &begin.socket)?;
+        let reducer = Reducer::new(&begin.rules, from.child, Instant::now());
         let (status, watched) = watch::channel(Status {
             state: reducer.state().clone(),
             why: reducer.why().into(),
@@ -93,19 +108,21 @@ impl Task {
             held: 0,
             title: None,
             emulator_resets: 0,
+            stale: from.stale,
         });
-        begin.stream.set_nonblocking(true)?;
         let mut task = Task {
             id: begin.id,
-            keeper: Some(begin.stream),
+            keeper: from.stream,
             decoder: Decoder::default(),
             out: Vec::new(),
-            process: begin.keeper.process,
+            process: from.process,
+            speaks: from.speaks,
+            unsettled: from.jobs,
             socket: begin.socket,
             ring: begin.ring,
             commands,
             wake,
-            screen: Screen::new(begin.size),
+            screen: from.screen,
             reducer,
             typing: begin.typing,
             queue: Queue::default(),
@@ -116,11 +133,23 @@ impl Task {
             tty_asked: false,
             looked_at: u64::MAX,
             last: 0,
-            end: Offset(0),
+            end: from.at,
+            answered: from.answered,
+            saved: from.at,
+            behind: from.behind,
             shared_end,
             status,
+            witness: begin.witness,
         };
-        task.greet();
+        task.shared_end.store(task.end.0, std::sync::atomic::Ordering::Release);
+        if task.keeper.is_some() {
+            task.greet();
+            if from.stale {
+                task.nudge();
+            }
+        } else {
+            task.keeper_ended(from.dead);
+        }
         Ok((task, mailbox, watched))
     }
 
@@ -131,10 +160,12 @@ impl Task {
     /// Until the last handle is gone.
     pub(super) fn run(mut self) {
         self.look(Instant::now());
+        // One that was found dead has nothing to wait for.
+        self.publish();
         loop {
             self.poll();
             let now = Instant::now();
-            loop {
+            while !self.is_behind(now) {
                 match self.commands.try_recv() {
                     Ok(command) => self.command(command, now),
                     Err(mpsc::TryRecvError::Empty) => break,
@@ -155,6 +186,7 @@ impl Task {
     /// Sleeps until there is something to do.
     fn poll(&mut self) {
         let deadline = [
+            self.behind.map(|behind| behind.until),
             self.screen.sync_deadline(),
             self.reducer.deadline().filter(|_| !self.tty_asked),
             self.queue.deadline(),
@@ -183,15 +215,15 @@ impl Task {
                 let _ = reply.send(self.show(history, known));
             }
             Command::Read { from, max, reply } => self.read(from, max, Reader::Caller(reply)),
-            Command::Type { what, writer, done, reply } => {
-                let id = DeliveryId(self.next());
-                let pushed = self.queue.push(Job { id, writer, what });
+            Command::Type { job, done, reply } => {
+                let id = job.id;
+                let pushed = self.queue.push(job);
                 if pushed.is_ok() {
                     self.waiting.insert(id, done);
                 }
                 // Whoever gets the receipt and then looks must find the message counted.
                 self.publish();
-                let _ = reply.send(pushed.map(|before| (id, before)));
+                let _ = reply.send(pushed);
             }
             Command::Find { pattern, from, reply } => {
                 self.finders.retain(|_, finder| !finder.over());
@@ -208,6 +240,8 @@ impl Task {
             Command::Resize(size) => {
                 self.screen.resize(size);
                 self.send(Request::Resize { size });
+                // What is written again from the ring would be laid out for one size only.
+                self.save();
             }
             Command::Stop { grace, reply } => self.stop(grace, reply, now),
         }
@@ -229,7 +263,8 @@ impl Task {
         if let Some(step) = self.stopping.as_mut().and_then(|stopping| stopping.step(now)) {
             self.stop_step(&step);
         }
-        loop {
+        // Before the keeper has said what an earlier broker typed, nothing may be.
+        while self.unsettled.is_empty() {
             let status = self.status.borrow();
             let scene = Scene {
                 owner: &status.owner,
@@ -255,14 +290,20 @@ impl Task {
                 let over = self.queue.strokes(strokes);
                 self.act(over, now);
             }
-            Some(Do::Write { bytes, last }) => {
+            Some(Do::Write { bytes, last, stroke }) => {
                 if last {
                     self.reducer.typed(now);
                 }
                 let id = self.next();
-                self.send(Request::Input { id, bytes: &bytes });
+                match stroke.filter(|_| self.speaks >= Some(wire::KNOWS_TYPE)) {
+                    Some((DeliveryId(delivery), stroke)) => {
+                        self.send(Request::Type { id, delivery, stroke, last, bytes: &bytes });
+                    }
+                    None => self.send(Request::Input { id, bytes: &bytes }),
+                }
             }
             Some(Do::Finish(id, outcome)) => {
+                self.tell(Told::Settled(id, outcome.clone()));
                 if let Some(done) = self.waiting.remove(&id) {
                     let _ = done.send(outcome);
                 }
@@ -360,6 +401,7 @@ impl Task {
     fn publish(&self) {
         let (state, why) = (self.reducer.state(), self.reducer.why());
         let (queue, screen) = (&self.queue, &self.screen);
+        let mut ended = false;
         self.status.send_if_modified(|status| {
             let held = queue.held(&status.owner);
             let new = (state, why, queue.len() - held, held, screen.title(), screen.emulator_resets());
@@ -376,6 +418,7 @@ impl Task {
             }
             if status.state != *state {
                 status.since = SystemTime::now();
+                ended = state.ended();
             }
             *status = Status {
                 state: state.clone(),
@@ -386,9 +429,17 @@ impl Task {
                 held,
                 title: new.4.map(str::to_owned),
                 emulator_resets: new.5,
+                stale: status.stale,
             };
             true
         });
+        if ended {
+            self.tell(Told::Ended(state.clone(), why.to_owned()));
+        }
+    }
+
+    fn tell(&self, told: Told) {
+        (self.witness.0)(self.id, told);
     }
 
     fn next(&mut self) -> u64 {

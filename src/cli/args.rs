@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{call, completions, doctor, keys, ls, presets, read, report, reports, send, spawn, stop, wait};
+use super::{
+    call, completions, doctor, keys, ls, presets, read, report, reports, send, spawn, stop, trust, wait,
+};
 
 const LONG: &str = "\
 compere lets one agent run other agents and programs, each in a real terminal.
@@ -82,8 +84,12 @@ pub(super) enum Command {
     Stop(stop::Args),
     /// List the programs compere knows, or print one preset.
     Presets(presets::Args),
+    /// Let a workspace's preset run, having seen what it would run.
+    Trust(trust::Args),
     /// Call a tool as an MCP host would.
     Call(call::Args),
+    /// Put this program's broker in the place of the one that runs; it takes over.
+    Upgrade,
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// One child's keeper.

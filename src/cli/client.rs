@@ -2,7 +2,7 @@
 
 use rmcp::{
     ClientHandler, RoleClient, ServiceExt,
-    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, JsonObject},
+    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, JsonObject, PingRequest},
     service::{RunningService, ServiceError},
     transport::TokioChildProcess,
 };
@@ -51,7 +51,7 @@ impl Client {
     /// Connects, starting a broker if there is none. Inside a child: as that child; else as the person.
     pub(super) async fn connect() -> Result<Self, CallError> {
         let (workspace, cwd) = front::whereabouts();
-        Self::over(front::connect(Hello::new(Role::Person, workspace, cwd)).await?).await
+        Self::over(front::connect(&Hello::new(Role::Person, workspace, cwd), front::VERSION).await?).await
     }
 
     /// Speaks MCP on a connection that has said hello.
@@ -96,8 +96,10 @@ impl Client {
         if result.is_error == Some(true) { Err(Fail::Said(tools::text(&result))) } else { Ok(result) }
     }
 
-    /// Ends the connection in order.
+    /// Ends the connection in order: what the last answer told has arrived.
     pub(super) async fn close(self) {
+        // A broker that is gone needs no telling.
+        let _ = self.service.send_request(PingRequest::default().into()).await;
         // It is over either way.
         let _ = self.service.cancel().await;
     }

@@ -16,6 +16,8 @@ mod reports;
 mod send;
 mod spawn;
 mod stop;
+mod trust;
+mod upgrade;
 mod wait;
 
 mod completions;
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::DemoScreen => demo::screen::run().map_err(Fail::from),
         Command::Completions(args) => completions::run(&args),
         Command::Presets(args) => presets::run(&args),
+        Command::Trust(args) => trust::run(&args),
         Command::Call(args) => ask(call::run(args)),
         Command::Ls(args) => ask(ls::run(args)),
         Command::Spawn(args) => ask(spawn::run(args)),
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Reports(args) => ask(reports::run(args)),
         Command::Stop(args) => ask(stop::run(args)),
         Command::Doctor(args) => ask(doctor::run(args)),
+        Command::Upgrade => ask(upgrade::run()),
         Command::Demo => ask(demo::run()),
     };
     done.unwrap_or_else(|fail| fail::exit(&fail))

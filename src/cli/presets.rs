@@ -11,7 +11,10 @@ use crate::preset::{Listed, PresetDirs, Presets, Source};
 #[command(
     after_help = "Your own presets are *.json files in compere/presets below your configuration directory \
 (~/.config); one there
-replaces ours of the same name. Begin with: compere presets claude > ~/.config/compere/presets/mine.json"
+replaces ours of the same name. Begin with: compere presets claude > ~/.config/compere/presets/mine.json
+
+Those of a workspace (.compere/presets/) run once you trust them (`compere trust FILE`), and never in place of one of
+ours or yours: those win."
 )]
 pub(super) struct Args {
     /// Print this preset.
@@ -47,17 +50,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Fail> {
 /// Those that a spawn from here could use.
 pub(super) fn load() -> Presets {
     let user = crate::broker::config_dir().map(|dir| dir.join("presets"));
-    Presets::load(PresetDirs { user, workspace: Some(crate::front::whereabouts().0) })
-}
-
-/// Whether a preset can be relied on.
-fn standing(listed: &Listed) -> &'static str {
-    match (&listed.source, &listed.error, &listed.tested) {
-        (Source::Workspace(_), ..) => "untrusted",
-        (_, Some(_), _) => "broken",
-        (_, None, Some(_)) => "tested",
-        (_, None, None) => "untested",
-    }
+    let workspace = Some(crate::front::whereabouts().0);
+    Presets::load(PresetDirs { user, workspace, trust: crate::broker::state_dir() })
 }
 
 fn source(source: &Source) -> String {
@@ -71,7 +65,7 @@ fn record(listed: &Listed) -> Value {
     json!({
         "name": listed.name,
         "about": listed.about,
-        "standing": standing(listed),
+        "standing": listed.standing.word(),
         "tested": listed.tested,
         "source": source(&listed.source),
         "error": listed.error,
@@ -82,7 +76,7 @@ fn table(list: &[Listed]) -> String {
     let mut lines = Vec::new();
     for listed in list {
         let tested = listed.tested.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-        let standing = format!("{}{tested}", standing(listed));
+        let standing = format!("{}{tested}", listed.standing.word());
         let (name, about) = (out::pad(&listed.name, 10), listed.error.as_ref().unwrap_or(&listed.about));
         lines.push(format!("{name}  {}  {about} [{}]", out::pad(&standing, 16), source(&listed.source)));
     }

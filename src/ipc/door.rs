@@ -11,8 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
-use sha2::{Digest, Sha256};
+use rustix::{
+    fs::{FlockOperation, Mode, OFlags},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
+
+use super::home::is_open;
 
 /// The variable that puts the directory elsewhere: for tests, demonstrations, and a second company.
 pub const VARIABLE: &str = "COMPERE_RUNTIME_DIR";
@@ -96,17 +100,14 @@ impl Door {
         self.dir.join("k")
     }
 
-    /// Where files for children can be, such that no directory above them is open to others: here, or else at a place
-    /// of this directory's own below `state`, where the user keeps programs' state.
-    pub fn files(&self, state: Option<PathBuf>) -> Result<PathBuf, DoorError> {
-        let open = |dir: &Path| std::fs::metadata(dir).is_ok_and(|there| there.mode() & 0o022 != 0);
-        let Some(state) = state.filter(|_| self.dir.ancestors().any(open)) else { return Ok(self.keepers()) };
-        let digest = Sha256::digest(self.dir.as_os_str().as_encoded_bytes());
-        let dir = state.join("compere").join(hex::encode(&digest[..4]));
-        let parent = dir.parent().unwrap_or(&state);
-        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(io_error(parent))?;
-        own(&dir)?;
-        Ok(dir)
+    /// Where [`Home`](super::home::Home) is written down.
+    pub fn home(&self) -> PathBuf {
+        self.dir.join("home.json")
+    }
+
+    /// Whether somebody else may change a directory above.
+    pub(super) fn is_below_open(&self) -> bool {
+        self.dir.ancestors().any(is_open)
     }
 
     /// Where the broker logs.
@@ -114,7 +115,7 @@ impl Door {
         self.dir.join("broker.log")
     }
 
-    /// The broker's lock, unless another broker has it.
+    /// The broker's lock, unless another broker has it. Whoever gets it finds nothing where the log goes but a file.
     pub fn lock(&self) -> Result<Option<Lock>, DoorError> {
         let path = self.dir.join("broker.lock");
         let file = OpenOptions::new()
@@ -123,14 +124,25 @@ impl Door {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            // A pipe must not hold us up.
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
             .open(&path)
-            .map_err(io_error(&path))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(io_error(&path)(error.into())),
+            .map_err(|error| match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+                Some(rustix::io::Errno::LOOP) => {
+                    DoorError::Unsafe { path: path.clone(), why: "is a symbolic link" }
+                }
+                _ => io_error(&path)(error),
+            })?;
+        if !file.metadata().map_err(io_error(&path))?.is_file() {
+            return Err(DoorError::Unsafe { path, why: "is not a regular file" });
         }
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(io_error(&path)(error.into())),
+        }
+        plain_or_none(&self.log())?;
+        Ok(Some(Lock { _file: file }))
     }
 
     /// Listens on the socket, in place of one an earlier broker left. Only whoever holds the lock may.
@@ -140,12 +152,24 @@ impl Door {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(&path)(error)),
             _ => {}
         }
-        let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
-        let listener = UnixListener::bind(&path);
-        rustix::process::umask(umask);
-        listener.map_err(io_error(&path))
+        private_socket(&path).map_err(|errno| io_error(&path)(errno.into()))
     }
 }
+
+/// A socket of mode 0600 from its first moment on. By its descriptor, whose mode the kernel gives to the file it binds
+/// (`unix_bind_bsd`), and not by the umask, which is the whole process's: what other threads make at that moment would
+/// get odd modes.
+fn private_socket(path: &Path) -> rustix::io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What std asks for; the kernel takes no more than `net.core.somaxconn`.
+const BACKLOG: i32 = 128;
 
 fn place(ours: Option<PathBuf>, runtime: Option<PathBuf>, temporary: PathBuf) -> PathBuf {
     ours.unwrap_or_else(|| match runtime {
@@ -155,7 +179,7 @@ fn place(ours: Option<PathBuf>, runtime: Option<PathBuf>, temporary: PathBuf) ->
 }
 
 /// Makes a directory of mode 0700 or finds that it is one, and ours.
-fn own(dir: &Path) -> Result<(), DoorError> {
+pub(super) fn own(dir: &Path) -> Result<(), DoorError> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io_error(dir)(error)),
         _ => {}
@@ -175,6 +199,19 @@ fn own(dir: &Path) -> Result<(), DoorError> {
         return wrong("is open to others: its mode must be 0700");
     }
     Ok(())
+}
+
+/// Removes a link, a pipe or the like that stands where a file shall be: opening a pipe would wait for its reader.
+fn plain_or_none(path: &Path) -> Result<(), DoorError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => Ok(()),
+        Ok(there) if there.is_dir() => {
+            Err(DoorError::Unsafe { path: path.to_owned(), why: "is a directory" })
+        }
+        Ok(_) => std::fs::remove_file(path).map_err(io_error(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error(path)(error)),
+    }
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> DoorError {
@@ -226,16 +263,91 @@ mod tests {
     }
 
     #[test]
-    fn files_for_children_are_below_no_directory_that_is_open() {
+    fn a_directory_for_keepers_that_is_not_ours_alone_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = |name: &str| base.path().join(name);
+        for name in ["target", "linked", "opened"] {
+            DirBuilder::new().mode(0o700).create(dir(name)).unwrap();
+        }
+        symlink(dir("target"), dir("linked/k")).unwrap();
+        DirBuilder::new().mode(0o700).create(dir("opened/k")).unwrap();
+        std::fs::set_permissions(dir("opened/k"), std::fs::Permissions::from_mode(0o710)).unwrap();
+        for (name, why) in
+            [("linked", "linked/k is a symbolic link"), ("opened", "opened/k is open to others")]
+        {
+            let error = Door::at(dir(name)).unwrap_err().to_string();
+            assert!(error.contains(why), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_somebody_elses_is_refused() {
+        if !rustix::process::getuid().is_root() {
+            eprintln!("skipped: only root can give a directory away");
+            return;
+        }
+        let base = tempfile::tempdir().unwrap();
+        for theirs in ["d", "d/k"] {
+            drop(Door::at(base.path().join("d")).unwrap());
+            std::os::unix::fs::chown(base.path().join(theirs), Some(65534), None).unwrap();
+            let error = Door::at(base.path().join("d")).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("{theirs} belongs to somebody else")), "{error}");
+            std::os::unix::fs::chown(base.path().join(theirs), Some(0), None).unwrap();
+        }
+    }
+
+    /// Puts a link to a file of somebody's, a pipe, and a file, in turn, where ours shall be.
+    fn planted(at: &str, check: impl Fn(&Door, &str)) {
+        for what in ["link", "pipe", "file"] {
+            let base = tempfile::tempdir().unwrap();
+            let (door, target) = (Door::at(base.path().join("d")).unwrap(), base.path().join("target"));
+            std::fs::write(&target, "mine").unwrap();
+            let path = door.dir().join(at);
+            match what {
+                "link" => symlink(&target, &path).unwrap(),
+                "pipe" => rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap(),
+                _ => std::fs::write(&path, "").unwrap(),
+            }
+            check(&door, what);
+            assert_eq!(std::fs::read_to_string(&target).unwrap(), "mine", "{at}, {what}");
+        }
+    }
+
+    #[test]
+    fn what_is_planted_for_the_lock_is_refused() {
+        planted("broker.lock", |door, what| {
+            let lock = door.lock().map(|lock| lock.is_some()).map_err(|error| error.to_string());
+            let path = door.dir().join("broker.lock").display().to_string();
+            let expected = match what {
+                "link" => Err(format!("{path} is a symbolic link")),
+                "pipe" => Err(format!("{path} is not a regular file")),
+                _ => Ok(true),
+            };
+            assert_eq!(lock, expected);
+        });
+    }
+
+    #[test]
+    fn what_is_planted_for_the_socket_makes_way_for_it() {
+        planted("broker.sock", |door, what| {
+            let _listener = door.listen(&door.lock().unwrap().unwrap()).unwrap();
+            let there = std::fs::symlink_metadata(door.socket()).unwrap();
+            assert_eq!(there.mode() & 0o777, 0o600, "{what}");
+            assert!(std::os::unix::net::UnixStream::connect(door.socket()).is_ok(), "{what}");
+        });
         let base = tempfile::tempdir().unwrap();
         let door = Door::at(base.path().join("d")).unwrap();
-        assert_eq!(door.files(None).unwrap(), door.keepers());
-        std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        let state = base.path().join("state");
-        let files = door.files(Some(state.clone())).unwrap();
-        assert!(files.starts_with(state.join("compere")));
-        assert_eq!(std::fs::metadata(&files).unwrap().mode() & 0o777, 0o700);
-        assert_eq!(door.files(Some(state)).unwrap(), files, "the same every time");
+        std::fs::create_dir(door.socket()).unwrap();
+        let error = door.listen(&door.lock().unwrap().unwrap()).unwrap_err().to_string();
+        assert!(error.ends_with("broker.sock: Is a directory (os error 21)"), "{error}");
+    }
+
+    #[test]
+    fn what_is_planted_for_the_log_is_gone_before_anything_is_logged() {
+        planted("broker.log", |door, what| {
+            door.lock().unwrap().unwrap();
+            assert_eq!(door.log().symlink_metadata().is_ok(), what == "file", "{what}");
+        });
     }
 
     #[test]

@@ -3,4 +3,5 @@
 pub mod door;
 pub mod eof;
 pub mod hello;
+pub mod home;
 pub mod lines;

@@ -220,6 +220,7 @@ mod tests {
                 size: Size::DEFAULT,
                 ring: "/nowhere".into(),
                 socket: "/nowhere".into(),
+                about: serde_json::Value::Null,
             }
         }
 

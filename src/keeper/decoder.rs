@@ -40,7 +40,10 @@ impl Decoder {
     /// The next frame, if all of it is here. Call until `None` before reading again.
     pub fn next<'a, F: Frame<'a>>(&'a mut self) -> Result<Option<F>, WireError> {
         loop {
-            let Some(len) = self.frame_len()? else { return Ok(None) };
+            let Some(len) = self.frame_len()? else {
+                self.let_go();
+                return Ok(None);
+            };
             let (kind, payload) = (self.buffer[self.start + 4], self.start + 5..self.start + 4 + len);
             self.start = payload.end;
             if F::is_known(kind) {
@@ -66,14 +69,18 @@ impl Decoder {
         }
     }
 
-    fn make_room(&mut self, wanted: usize) {
+    /// One large frame must not cost its size until the next one, which may be for ever.
+    fn let_go(&mut self) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            // One large frame must not cost its size for ever.
             if self.buffer.len() > 4 * ONE_READ {
                 self.buffer = Vec::new();
             }
         }
+    }
+
+    fn make_room(&mut self, wanted: usize) {
+        self.let_go();
         if self.buffer.len() - self.end < wanted {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -148,5 +155,16 @@ mod tests {
             let error = decoder.next::<Request<'_>>().unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_large_frame_costs_its_size_no_longer_than_it_is_looked_at() {
+        let mut bytes = Vec::new();
+        Request::Save { at: Offset(1), bytes: &[0; 1 << 20] }.encode(&mut bytes);
+        let mut decoder = Decoder::default();
+        decoder.feed(&bytes);
+        assert!(decoder.next::<Request<'_>>().unwrap().is_some());
+        assert!(decoder.next::<Request<'_>>().unwrap().is_none());
+        assert_eq!(decoder.buffer.capacity(), 0);
     }
 }

@@ -12,6 +12,8 @@ use std::{
 
 use rustix::mm::{MapFlags, ProtFlags};
 
+use super::{checkpoint::Slots, typed::Table};
+
 /// Where the bytes begin: a page, so that they are aligned and the header can grow.
 pub(super) const HEADER: usize = 4096;
 
@@ -28,7 +30,17 @@ pub(super) struct Header {
     pub(super) eof: AtomicU32,
     pub(super) rows: AtomicU16,
     pub(super) cols: AtomicU16,
+    // Of here on nothing is in a file of the first keepers; there it is all zero.
+    pub(super) keeper_started: AtomicU64,
+    pub(super) boot: [AtomicU64; 2],
+    pub(super) about_place: AtomicU64,
+    pub(super) about_len: AtomicU64,
+    pub(super) slots: Slots,
+    pub(super) typed: Table,
+    pub(super) answered: AtomicU64,
 }
+
+const _: () = assert!(size_of::<Header>() <= HEADER);
 
 /// The whole file, for reading and writing. Other processes only read it.
 #[derive(Debug)]

@@ -10,11 +10,14 @@ mod launch;
 mod spec;
 pub mod wire;
 
-// What is kept of the output, and what is left of it.
+// What is kept of the output and of what was typed, and what is left of it.
 mod ring;
 
+mod boot;
+mod checkpoint;
 mod map;
 mod record;
+mod typed;
 
 // The process: how it starts, then how it lives.
 mod start;
@@ -32,9 +35,11 @@ mod terminal;
 mod tree;
 
 pub use self::{
+    boot::boot_id,
     launch::{LaunchError, Launched, connect, launch},
     record::Record,
     ring::{Ring, RingError},
     spec::{Spec, StartError},
     start::main,
+    typed::Typed,
 };

@@ -11,7 +11,12 @@ use std::{
 
 use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 
-use super::map::{HEADER, Map};
+use super::{
+    boot::boot_id,
+    map::{HEADER, Map},
+    tree,
+    typed::Table,
+};
 use crate::id::{Exit, Offset, Size};
 
 /// Why a ring could not be made or read.
@@ -75,6 +80,10 @@ impl Ring {
     pub const HELD: usize = 1 << 20;
     /// The most that is ever free at once: the kernel gives at most 4,095 bytes of a PTY in one read.
     pub const MOST_FREE: usize = 4096;
+    /// The longest checkpoint that is kept, in bytes.
+    pub const MAX_CHECKPOINT: usize = 1 << 20;
+    /// The most that is kept about a child, in bytes.
+    pub(super) const MAX_ABOUT: usize = 64 << 10;
 
     /// A new file, for our user only. It is an error if anything is already there, even a dangling symlink.
     pub fn create(path: &Path) -> Result<Ring, RingError> {
@@ -150,6 +159,37 @@ impl Ring {
         self.map.header().cols.store(size.cols, Ordering::Relaxed);
     }
 
+    /// Who the child is, in words that are not ours.
+    ///
+    /// # Panics
+    /// If it is longer than [`MAX_ABOUT`](Ring::MAX_ABOUT).
+    pub(super) fn record_about(&self, about: &[u8]) -> io::Result<()> {
+        assert!(about.len() <= Ring::MAX_ABOUT, "{} bytes about a child", about.len());
+        self.file.write_all_at(about, ABOUT as u64)?;
+        self.map.header().about_place.store(ABOUT as u64, Ordering::Relaxed);
+        self.map.header().about_len.store(about.len() as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// A picture of the screen as it is once the output before `at` is on it. Only the newest is kept; one that is too
+    /// long, or of output that never came, is not. An error means that the disk is full, and that an older one stays.
+    pub(super) fn save(&self, at: Offset, bytes: &[u8]) -> io::Result<()> {
+        if at > self.end() {
+            return Ok(());
+        }
+        self.map.header().slots.save(&self.file, at, bytes)
+    }
+
+    /// Notes that the questions up to here are answered; `false` if they were before.
+    pub(super) fn answer(&self, at: Offset) -> bool {
+        self.map.header().answered.fetch_max(at.0, Ordering::Release) < at.0
+    }
+
+    /// Which strokes were typed.
+    pub(super) fn typed(&self) -> &Table {
+        &self.map.header().typed
+    }
+
     fn new(path: &Path) -> io::Result<Ring> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
@@ -162,11 +202,18 @@ impl Ring {
     fn map(file: File) -> io::Result<Ring> {
         // Blocking, since whoever asks `is_kept` holds a shared lock for a moment.
         rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
-        rustix::fs::ftruncate(&file, (HEADER + CAPACITY) as u64)?;
+        rustix::fs::ftruncate(&file, LENGTH as u64)?;
         // Written, not only mapped: on a full disk this is an error, where touching the page would be SIGBUS.
         file.write_all_at(&first_page(), 0)?;
         let map = Map::new(&file, CAPACITY)?;
-        map.header().keeper_pid.store(rustix::process::getpid().as_raw_nonzero().get(), Ordering::Relaxed);
+        let (header, me) = (map.header(), rustix::process::getpid());
+        header.keeper_pid.store(me.as_raw_nonzero().get(), Ordering::Relaxed);
+        header.keeper_started.store(tree::started(me).unwrap_or(0), Ordering::Relaxed);
+        let boot = boot_id().unwrap_or_default();
+        for (field, half) in header.boot.iter().zip(boot.as_chunks().0) {
+            field.store(u64::from_ne_bytes(*half), Ordering::Relaxed);
+        }
+        header.slots.place(SLOTS, Ring::MAX_CHECKPOINT);
         Ok(Ring { file, map, secured: 0 })
     }
 
@@ -175,15 +222,22 @@ impl Ring {
     fn secure(&mut self, upto: usize) -> io::Result<()> {
         while self.secured < upto {
             let len = SECURE_STEP.min(CAPACITY - self.secured);
-            let offset = (HEADER + self.secured) as u64;
-            match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len as u64) {
-                // A file system without fallocate gives no promises; then there is nothing to wait for.
-                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.secured += len,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+            secure(&self.file, (HEADER + self.secured) as u64, len as u64)?;
+            self.secured += len;
         }
         Ok(())
+    }
+}
+
+/// Makes the disk promise these bytes of a file.
+pub(super) fn secure(file: &File, from: u64, len: u64) -> io::Result<()> {
+    loop {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), from, len) {
+            // A file system without fallocate gives no promises; then there is nothing to wait for.
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 
@@ -197,6 +251,10 @@ pub(super) const EXIT_SIGNAL: u32 = 2;
 /// There is room beyond what is held, so that a keeper killed between reading and committing has overwritten nothing
 /// that its header still promises.
 const CAPACITY: usize = Ring::HELD + Ring::MOST_FREE;
+/// Behind the output, which all that was there once: two slots for checkpoints, then what is said about the child.
+const SLOTS: usize = HEADER + CAPACITY;
+const ABOUT: usize = SLOTS + 2 * Ring::MAX_CHECKPOINT;
+const LENGTH: usize = ABOUT + Ring::MAX_ABOUT;
 /// Finer costs calls, coarser costs memory per quiet child.
 const SECURE_STEP: usize = 32 * 1024;
 

@@ -14,11 +14,12 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{
     connection::{Connection, Outbox},
-    input::Asked,
+    input::{Asked, GONE, Pushed},
     ring::Ring,
     signals::ChildEnded,
-    terminal::{GONE, Terminal},
+    terminal::Terminal,
     tree,
+    typed::Stroke,
     wire::{Event, Request},
 };
 
@@ -225,6 +226,19 @@ fn answer(connection: u64, request: Request<'_>, outbox: &mut Outbox, terminal: 
             if let Err(reason) = terminal.push(Asked { connection, id }, bytes) {
                 outbox.put(&Event::Refused { id, reason: reason.to_owned() });
             }
+        }
+        Request::Type { id, delivery, stroke, last, bytes } => {
+            let stroke = Stroke { delivery, number: stroke, last };
+            match terminal.push_stroke(Asked { connection, id }, stroke, bytes) {
+                Ok(Pushed::Waits) => {}
+                Ok(Pushed::Written) => outbox.put(&Event::Written { id }),
+                Err(reason) => outbox.put(&Event::Refused { id, reason: reason.to_owned() }),
+            }
+        }
+        Request::Answer { at, bytes } => terminal.answer(at, bytes),
+        Request::Save { at, bytes } => {
+            // A full disk keeps the older one, which is only more work for whoever needs it.
+            let _ = terminal.ring.save(at, bytes);
         }
         Request::Resize { size } => terminal.resize(size),
         Request::Signal { signal, whom } => terminal.signal(signal, whom),

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::id::Size;
 
@@ -24,6 +25,10 @@ pub struct Spec {
     pub ring: PathBuf,
     /// Where the keeper will listen; must not exist, and has at most 107 bytes. Absolute.
     pub socket: PathBuf,
+    /// Who the child is, for a broker that knows nothing any more and finds the file: at most 64 KiB, and nothing to the
+    /// keeper.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub about: Value,
 }
 
 /// Why nothing was started. Travels to the broker as JSON.
@@ -35,6 +40,14 @@ pub enum StartError {
     BadSpec {
         /// What is wrong with it.
         reason: String,
+    },
+    /// There is too much to be remembered.
+    #[error("remember who the child is: {bytes} bytes are more than {limit}")]
+    AboutTooLong {
+        /// How long it is, as JSON.
+        bytes: u64,
+        /// How long it may be.
+        limit: u64,
     },
     /// Nothing to run.
     #[error("start a program: there is no program in the command")]

@@ -46,6 +46,7 @@ const MAX_SPEC: u64 = 4 << 20;
 
 fn start() -> Result<Keeper, StartError> {
     let spec = read_spec(io::stdin().lock())?;
+    let about = about(&spec)?;
     let failed = |error: io::Error| StartError::Spawn {
         program: spec.argv.first().cloned().unwrap_or_default(),
         reason: error.to_string(),
@@ -73,6 +74,7 @@ fn start() -> Result<Keeper, StartError> {
     listener.set_nonblocking(true).map_err(failed)?;
     let ring = Ring::create(&spec.ring).map_err(|error| not_made(&spec.ring, error.to_string()))?;
     let ring_file = Made(Some(spec.ring.clone()));
+    ring.record_about(&about).map_err(|error| not_made(&spec.ring, error.to_string()))?;
     let opened = pty::open(&spec, umask)?;
 
     let _ = (ring_file.keep(), socket.keep());
@@ -98,6 +100,18 @@ fn read_spec(from: impl Read) -> Result<Spec, StartError> {
         return Err(bad(format!("{} bytes and no end of line", line.len())));
     }
     serde_json::from_slice(&line).map_err(|error| bad(error.to_string()))
+}
+
+/// What is to be remembered, as it is put in the ring's file.
+fn about(spec: &Spec) -> Result<Vec<u8>, StartError> {
+    if spec.about.is_null() {
+        return Ok(Vec::new());
+    }
+    let about = spec.about.to_string().into_bytes();
+    if about.len() > Ring::MAX_ABOUT {
+        return Err(StartError::AboutTooLong { bytes: about.len() as u64, limit: Ring::MAX_ABOUT as u64 });
+    }
+    Ok(about)
 }
 
 /// Whoever asked may be gone by now; the child runs all the same.

@@ -13,10 +13,11 @@ use rustix::{
 
 use super::{
     connection::Ends,
-    input::{Asked, InputQueue},
+    input::{Asked, FULL, GONE, InputQueue, Pushed},
     pty::Opened,
     ring::Ring,
     tree::{self, Reaped},
+    typed::{Known, Stroke},
     wire::{Event, Whom},
 };
 use crate::id::{Exit, Offset, Size};
@@ -120,7 +121,11 @@ impl Terminal {
         let mut done = Vec::new();
         while let Some(bytes) = self.input.front() {
             match if bytes.is_empty() { Ok(0) } else { rustix::io::write(&self.master, bytes) } {
-                Ok(n) => done.extend(self.input.accepted(n)),
+                Ok(n) => {
+                    let Some(settled) = self.input.accepted(n) else { continue };
+                    settled.stroke.inspect(|stroke| self.ring.typed().write(*stroke));
+                    done.push(settled.asked);
+                }
                 Err(Errno::INTR) => {}
                 // EIO: nobody holds the terminal any more; the exit, which refuses the rest, is on its way.
                 Err(_) => break,
@@ -131,12 +136,33 @@ impl Terminal {
 
     /// Queues an input.
     pub(super) fn push(&mut self, asked: Asked, bytes: &[u8]) -> Result<(), &'static str> {
-        if self.exit.is_some() || self.eof {
+        if self.is_gone() {
             Err(GONE)
-        } else if !self.input.push(asked, bytes) {
-            Err("queue full")
+        } else if !self.input.push(asked, None, bytes) {
+            Err(FULL)
         } else {
             Ok(())
+        }
+    }
+
+    /// Queues a stroke, if it was not accepted before.
+    pub(super) fn push_stroke(
+        &mut self,
+        asked: Asked,
+        stroke: Stroke,
+        bytes: &[u8],
+    ) -> Result<Pushed, &'static str> {
+        let table = self.ring.typed();
+        if self.is_gone() && table.of(stroke) != Known::Written {
+            return Err(GONE);
+        }
+        self.input.push_stroke(table, asked, stroke, bytes)
+    }
+
+    /// Queues the terminal's own answer, once. Nobody waits for it, and a queue that is full needs none.
+    pub(super) fn answer(&mut self, at: Offset, bytes: &[u8]) {
+        if self.ring.answer(at) {
+            let _ = self.push(Asked { connection: 0, id: 0 }, bytes);
         }
     }
 
@@ -195,6 +221,7 @@ impl Terminal {
     }
 
     pub(super) fn hello(&self) -> Event<'static> {
+        let (typed, forgotten) = self.ring.typed().all();
         Event::Hello {
             version: super::wire::VERSION,
             keeper_pid: rustix::process::getpid().as_raw_nonzero().get(),
@@ -203,7 +230,14 @@ impl Terminal {
             end: self.ring.end(),
             size: self.size,
             exit: self.exit.map(|(exit, _)| exit),
+            typed,
+            forgotten,
         }
+    }
+
+    /// Nobody will read what is typed.
+    fn is_gone(&self) -> bool {
+        self.exit.is_some() || self.eof
     }
 
     /// Nobody is left who could write; only what they wrote is still to be read.
@@ -223,9 +257,6 @@ impl Terminal {
         self.ring.record_eof();
     }
 }
-
-/// Why an input is refused when nobody will read it.
-pub(super) const GONE: &str = "child is gone";
 
 /// More than a PTY buffers, which is 12 to 20 KB.
 const LAST_BYTES: usize = 64 * 1024;

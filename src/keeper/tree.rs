@@ -127,6 +127,11 @@ fn send(process: Process, signal: Signal) {
     }
 }
 
+/// When a process was started, in the kernel's clock ticks after boot.
+pub(super) fn started(pid: Pid) -> Option<u64> {
+    Some(stat(pid)?.process.started)
+}
+
 #[derive(Debug)]
 struct Stat {
     process: Process,

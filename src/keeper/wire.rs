@@ -5,13 +5,16 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::decoder::{Decoder, Frame};
+use super::typed::Typed;
 use crate::id::{Exit, Offset, Size};
 
-/// A variant's fields from JSON, and nothing said about fields it does not have.
+/// A variant's fields from JSON, and nothing said about fields it does not have. Those that came later have a default.
 macro_rules! from_json {
-    ($kind:ident, $payload:ident, $frame:ident :: $variant:ident { $($field:ident : $type:ty),* }) => {{
+    ($kind:ident, $payload:ident, $frame:ident :: $variant:ident {
+        $($(#[$attribute:meta])* $field:ident : $type:ty),*
+    }) => {{
         #[derive(Deserialize)]
-        struct Fields { $($field: $type),* }
+        struct Fields { $($(#[$attribute])* $field: $type),* }
         let Fields { $($field),* } =
             serde_json::from_slice($payload).map_err(|source| WireError::Json { kind: $kind, source })?;
         $frame::$variant { $($field),* }
@@ -20,7 +23,10 @@ macro_rules! from_json {
 
 /// What both sides tell in their `Hello`. Raised for information only; nothing may depend on it that a kind
 /// can tell.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// From this version on a keeper knows `Type`, `Save` and `Answer`. An older one skips them, so whoever needs to know
+/// what became of them asks for its version first.
+pub const KNOWS_TYPE: u32 = 2;
 /// The most that may follow a length, in bytes; whoever sends more is not one of us.
 pub const MAX_FRAME: usize = 2 << 20;
 
@@ -51,6 +57,40 @@ pub enum Request<'a> {
     Input {
         /// Comes back in `Written` or `Refused`.
         id: u64,
+        /// What to type.
+        bytes: &'a [u8],
+    },
+    /// One stroke of a delivery for the child's terminal, typed once however often it is sent: a broker that does not
+    /// know whether it was accepted sends it again, over whatever connection. The strokes of a delivery are accepted
+    /// in their order only, and whoever sent one last is answered. Of version 2.
+    ///
+    /// The keeper remembers the newest 32 deliveries (see [`Event::Hello`]). One that it does not know, with a number
+    /// up to `forgotten`, is refused, since it may have been typed; so number them as they are begun.
+    Type {
+        /// Comes back in `Written` or `Refused`.
+        id: u64,
+        /// The delivery's number, from 1.
+        delivery: u64,
+        /// Which stroke of it, from 0.
+        stroke: u32,
+        /// Whether it is the last one.
+        last: bool,
+        /// What to type.
+        bytes: &'a [u8],
+    },
+    /// A checkpoint to be kept in the ring's file instead of an older one, for whoever has to make the screen again.
+    /// Not answered. Of version 2.
+    Save {
+        /// The output before it is in the checkpoint.
+        at: Offset,
+        /// Whatever it is; one of more than [`Ring::MAX_CHECKPOINT`](super::Ring::MAX_CHECKPOINT) bytes is ignored.
+        bytes: &'a [u8],
+    },
+    /// The terminal's answer to what the child asked by what it had written up to an offset. An answer to an older
+    /// question than was answered before is not typed: another broker has read the same output.
+    Answer {
+        /// Of the output that asked, one past the newest byte.
+        at: Offset,
         /// What to type.
         bytes: &'a [u8],
     },
@@ -109,6 +149,11 @@ pub enum Event<'a> {
         size: Size,
         /// How the child ended, if it has.
         exit: Option<Exit>,
+        /// The newest deliveries of which a stroke was accepted, by number. Of version 2.
+        typed: Vec<Typed>,
+        /// The highest delivery that was dropped from those; 0 if none was. A higher one that is not among them was
+        /// never accepted. Of version 2.
+        forgotten: u64,
     },
     /// Output, for who follows: the next bytes after those sent before.
     Output {
@@ -207,6 +252,13 @@ impl Request<'_> {
     pub fn encode(&self, to: &mut Vec<u8>) {
         match *self {
             Request::Input { id, bytes } => binary_frame(to, self.kind(), [id], bytes),
+            Request::Type { id, delivery, stroke, last, bytes } => {
+                let stroke = u64::from(stroke) << 1 | u64::from(last);
+                binary_frame(to, self.kind(), [id, delivery, stroke], bytes);
+            }
+            Request::Save { at, bytes } | Request::Answer { at, bytes } => {
+                binary_frame(to, self.kind(), [at.0], bytes);
+            }
             _ => json_frame(to, self.kind(), self),
         }
     }
@@ -221,13 +273,16 @@ impl Request<'_> {
             Request::Signal { .. } => request::SIGNAL,
             Request::Tty { .. } => request::TTY,
             Request::Processes { .. } => request::PROCESSES,
+            Request::Type { .. } => request::TYPE,
+            Request::Save { .. } => request::SAVE,
+            Request::Answer { .. } => request::ANSWER,
         }
     }
 }
 
 impl<'a> Frame<'a> for Request<'a> {
     fn is_known(kind: u8) -> bool {
-        (request::HELLO..=request::PROCESSES).contains(&kind)
+        (request::HELLO..=request::ANSWER).contains(&kind)
     }
 
     fn parse(kind: u8, payload: &'a [u8]) -> Result<Self, WireError> {
@@ -242,7 +297,21 @@ impl<'a> Frame<'a> for Request<'a> {
             request::RESIZE => from_json!(kind, payload, Request::Resize { size: Size }),
             request::SIGNAL => from_json!(kind, payload, Request::Signal { signal: i32, whom: Whom }),
             request::TTY => from_json!(kind, payload, Request::Tty { req: u64 }),
-            _ => from_json!(kind, payload, Request::Processes { req: u64 }),
+            request::PROCESSES => from_json!(kind, payload, Request::Processes { req: u64 }),
+            request::TYPE => {
+                // The stroke's number stands above a bit that says whether it is the last; what is above those 33 bits
+                // is for another time.
+                let ([id, delivery, stroke], bytes) = numbers(kind, payload)?;
+                Request::Type { id, delivery, stroke: (stroke >> 1) as u32, last: stroke & 1 == 1, bytes }
+            }
+            request::SAVE => {
+                let ([at], bytes) = numbers(kind, payload)?;
+                Request::Save { at: Offset(at), bytes }
+            }
+            _ => {
+                let ([at], bytes) = numbers(kind, payload)?;
+                Request::Answer { at: Offset(at), bytes }
+            }
         })
     }
 }
@@ -288,7 +357,11 @@ impl<'a> Frame<'a> for Event<'a> {
                 start: Offset,
                 end: Offset,
                 size: Size,
-                exit: Option<Exit>
+                exit: Option<Exit>,
+                #[serde(default)]
+                typed: Vec<Typed>,
+                #[serde(default)]
+                forgotten: u64
             }),
             event::OUTPUT => {
                 let ([from], bytes) = numbers(kind, payload)?;
@@ -333,6 +406,9 @@ mod request {
     pub(super) const SIGNAL: u8 = 0x06;
     pub(super) const TTY: u8 = 0x07;
     pub(super) const PROCESSES: u8 = 0x08;
+    pub(super) const TYPE: u8 = 0x09;
+    pub(super) const SAVE: u8 = 0x0a;
+    pub(super) const ANSWER: u8 = 0x0b;
 }
 
 mod event {
@@ -378,114 +454,4 @@ fn numbers<const N: usize>(kind: u8, payload: &[u8]) -> Result<([u64; N], &[u8])
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fmt::Debug;
-
-    use super::*;
-
-    /// The bytes are written out: whoever changes them breaks keepers that are running.
-    #[track_caller]
-    fn check<'a, F: Frame<'a> + Debug + PartialEq>(
-        frame: F,
-        encode: impl Fn(&F, &mut Vec<u8>),
-        kind: u8,
-        payload: &'a [u8],
-    ) {
-        let mut expected = (payload.len() as u32 + 1).to_le_bytes().to_vec();
-        expected.push(kind);
-        expected.extend(payload);
-        let mut bytes = Vec::new();
-        encode(&frame, &mut bytes);
-        assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
-        assert!(F::is_known(kind));
-        assert_eq!(F::parse(kind, payload).unwrap(), frame);
-    }
-
-    #[test]
-    fn requests_look_so_for_ever() {
-        let check =
-            |request, kind, payload| check(request, |it: &Request<'_>, to| it.encode(to), kind, payload);
-        check(Request::Hello { version: 1 }, 0x01, br#"{"version":1}"#);
-        check(Request::Follow { from: Offset(7) }, 0x02, br#"{"from":7}"#);
-        check(Request::Read { req: 3, from: Offset(7), max: 9 }, 0x03, br#"{"req":3,"from":7,"max":9}"#);
-        check(Request::Input { id: 258, bytes: b"ls\n" }, 0x04, b"\x02\x01\0\0\0\0\0\0ls\n");
-        check(Request::Resize { size: Size { rows: 4, cols: 5 } }, 0x05, br#"{"size":{"rows":4,"cols":5}}"#);
-        check(Request::Signal { signal: 15, whom: Whom::Group }, 0x06, br#"{"signal":15,"whom":"group"}"#);
-        check(Request::Signal { signal: 9, whom: Whom::Tree }, 0x06, br#"{"signal":9,"whom":"tree"}"#);
-        check(Request::Tty { req: 3 }, 0x07, br#"{"req":3}"#);
-        check(Request::Processes { req: 3 }, 0x08, br#"{"req":3}"#);
-    }
-
-    #[test]
-    fn events_look_so_for_ever() {
-        let check = |event, kind, payload| check(event, |it: &Event<'_>, to| it.encode(to), kind, payload);
-        let hello = |exit| Event::Hello {
-            version: 1,
-            keeper_pid: 10,
-            child_pid: 11,
-            start: Offset(1),
-            end: Offset(2),
-            size: Size { rows: 4, cols: 5 },
-            exit,
-        };
-        check(
-            hello(None),
-            0x81,
-            br#"{"version":1,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":null}"#,
-        );
-        check(
-            hello(Some(Exit::Signal(9))),
-            0x81,
-            br#"{"version":1,"keeper_pid":10,"child_pid":11,"start":1,"end":2,"size":{"rows":4,"cols":5},"exit":{"signal":9}}"#,
-        );
-        check(Event::Output { from: Offset(513), bytes: b"hi" }, 0x82, b"\x01\x02\0\0\0\0\0\0hi");
-        check(
-            Event::Data { req: 1, from: Offset(2), start: Offset(3), end: Offset(4), bytes: b"hi" },
-            0x83,
-            b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0hi",
-        );
-        check(Event::Written { id: 1 }, 0x84, br#"{"id":1}"#);
-        check(Event::Refused { id: 1, reason: "gone".into() }, 0x85, br#"{"id":1,"reason":"gone"}"#);
-        check(
-            Event::Tty { req: 1, canonical: true, echo: false, foreground: Some(7) },
-            0x86,
-            br#"{"req":1,"canonical":true,"echo":false,"foreground":7}"#,
-        );
-        check(Event::Processes { req: 1, pids: vec![2, 3] }, 0x87, br#"{"req":1,"pids":[2,3]}"#);
-        check(Event::Exited { exit: Exit::Code(0) }, 0x88, br#"{"exit":{"code":0}}"#);
-        check(Event::Eof { end: Offset(9) }, 0x89, br#"{"end":9}"#);
-    }
-
-    #[test]
-    fn the_header_of_output_is_the_one_of_its_frame() {
-        let mut bytes = Vec::new();
-        Event::Output { from: Offset(77), bytes: b"hello" }.encode(&mut bytes);
-        assert_eq!(output_header(Offset(77), 5), bytes[..OUTPUT_HEADER]);
-    }
-
-    #[test]
-    fn fields_of_another_time_are_skipped_and_optional_ones_may_be_missing() {
-        let parse = |kind, payload| Event::parse(kind, payload).unwrap();
-        assert_eq!(parse(0x84, br#"{"id":1,"at":"noon"}"#), Event::Written { id: 1 });
-        assert_eq!(
-            parse(0x86, br#"{"req":1,"canonical":true,"echo":true}"#),
-            Event::Tty { req: 1, canonical: true, echo: true, foreground: None }
-        );
-        assert!(!Request::is_known(0x09) && !Request::is_known(0) && !Event::is_known(0x8a));
-    }
-
-    #[test]
-    fn what_cannot_be_understood_is_an_error_with_its_kind() {
-        for (kind, payload, expected) in [
-            (0x02u8, &b"{}"[..], "kind 0x02: missing field"),
-            (0x02, b"\xff", "kind 0x02"),
-            (0x02, br#"{"from":-1}"#, "kind 0x02: invalid value"),
-            (0x04, b"1234567", "kind 0x04: it ends too early"),
-            (0x06, br#"{"signal":9,"whom":"all"}"#, "kind 0x06: unknown variant"),
-        ] {
-            let error = Request::parse(kind, payload).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        }
-        assert!(matches!(Event::parse(0x83, &[0; 31]), Err(WireError::TooShort { kind: 0x83 })));
-    }
-}
+mod tests;

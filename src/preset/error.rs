@@ -1,6 +1,9 @@
 //! What can be wrong with a preset or with a wish for one. Carries the facts; who is told them is not known here.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{file::MAX_FILE, store::Source};
 
@@ -28,18 +31,14 @@ pub enum PresetError {
         fault: String,
     },
     /// It comes with the project, and whoever wrote that may run anything by it.
-    #[error(
-        "preset {name} comes with this workspace ({}), which is not trusted; read it and, if it is right, copy it to {}",
-        path.display(),
-        user_dir.as_ref().map_or_else(|| "your own presets".into(), |dir| dir.display().to_string())
-    )]
+    #[error("preset {name} comes with this workspace, and {}", why.words(path))]
     Untrusted {
         /// Its name.
         name: String,
         /// The file.
         path: PathBuf,
-        /// Where the user's presets are.
-        user_dir: Option<PathBuf>,
+        /// What is lacking.
+        why: Distrust,
     },
     /// Neither a preset nor a program is named.
     #[error("there is no program to run: the command is empty")]
@@ -60,6 +59,39 @@ pub enum PresetError {
     },
 }
 
+/// Why a workspace's preset is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Distrust {
+    /// No person has trusted it.
+    Never,
+    /// Its bytes are not those that were trusted.
+    Changed,
+    /// Nobody knows: the list of what is trusted cannot be had.
+    NoList(String),
+}
+
+impl Distrust {
+    fn words(&self, path: &Path) -> String {
+        let (path, command) = (path.display(), format!("compere trust {}", quoted(path)));
+        match self {
+            Distrust::Never => format!(
+                "is not trusted: it could run anything. A person who has read {path} may run `{command}`"
+            ),
+            Distrust::Changed => format!(
+                "has changed since it was trusted. A person who has read {path} again may run `{command}` again"
+            ),
+            Distrust::NoList(why) => format!("which presets are trusted cannot be read: {why}"),
+        }
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
 /// What is wrong with a preset's file.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -69,6 +101,9 @@ pub enum Fault {
     /// A directory, a pipe or the like.
     #[error("is not a regular file")]
     NotRegular,
+    /// A link, where only a file itself will do.
+    #[error("is a symbolic link: name the file itself")]
+    Link,
     /// More than 64 KiB.
     #[error("is longer than {MAX_FILE} bytes")]
     TooLarge,

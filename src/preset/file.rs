@@ -6,6 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use serde_json::{Value, json};
 
 use super::{check::check, error::Fault, shape::Preset};
@@ -47,8 +51,29 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     if !fs::metadata(path)?.is_file() {
         return Err(Fault::NotRegular);
     }
+    bounded(File::open(path)?)
+}
+
+/// What is in a file that is where it seems to be: no link leads to it. For what somebody else may have put there.
+pub(super) fn read_itself(path: &Path) -> Result<Vec<u8>, Fault> {
+    // NONBLOCK: a pipe without a writer must not hold us up.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::LOOP) => return Err(Fault::Link),
+        // A socket.
+        Err(Errno::NXIO) => return Err(Fault::NotRegular),
+        Err(errno) => return Err(std::io::Error::from(errno).into()),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(Fault::NotRegular);
+    }
+    bounded(file)
+}
+
+fn bounded(file: File) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(Fault::TooLarge);
     }

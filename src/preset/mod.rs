@@ -1,6 +1,6 @@
 //! Presets: what is known of a program beforehand, so that a child can be started by one word. Says which program runs
 //! with which arguments, environment and files, and carries the rules for reading and typing; starts nothing itself,
-//! writes nothing, and knows no child.
+//! writes nothing but the list of what is trusted, and knows no child.
 
 mod check;
 mod env;
@@ -12,8 +12,10 @@ mod resolve;
 mod screens;
 mod shape;
 mod store;
+mod trust;
 
-pub use error::{Fault, PresetError};
+pub use error::{Distrust, Fault, PresetError};
 pub use resolve::{Context, Resolved, Wish, resolve};
 pub use shape::{Dimensions, FirstMessage, Mcp, Place, Preset, schema};
-pub use store::{Listed, PresetDirs, Presets, Source};
+pub use store::{Listed, PresetDirs, Presets, Source, Standing};
+pub use trust::{Candidate, Trust, TrustError, Trusted, place};

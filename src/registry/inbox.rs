@@ -1,4 +1,4 @@
-//! One caller's reports, in order, until they were read and for a while after. A plain value.
+//! One caller's reports, in order, until they have reached it and for a while after. A plain value.
 
 use std::{collections::VecDeque, time::SystemTime};
 
@@ -34,7 +34,7 @@ impl ReportStatus {
 }
 
 /// One report.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Its number in this inbox, from 1, without gaps.
     pub number: u64,
@@ -46,10 +46,13 @@ pub struct Report {
     pub meant_for: Option<Caller>,
     /// How it stands.
     pub status: ReportStatus,
-    /// In the child's words.
+    /// In the child's words; in ours, if `synthetic`.
     pub message: String,
     /// Whatever it attached.
     pub data: Option<serde_json::Value>,
+    /// The child did not say this; we say it of the child.
+    #[serde(default)]
+    pub synthetic: bool,
     /// When it came.
     pub at: SystemTime,
 }
@@ -69,11 +72,25 @@ pub struct Full {
     pub unread: usize,
 }
 
+/// A report that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// What it says.
+    pub report: Report,
+    /// It was given before, in an answer that may not have arrived.
+    pub again: bool,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Inbox {
     reports: VecDeque<Report>,
+    /// Up to here they were read.
     read: u64,
+    /// Up to here they are known to have arrived.
+    heard: u64,
+    /// Up to here they were ever read.
+    given: u64,
     last: u64,
 }
 
@@ -85,17 +102,26 @@ impl Inbox {
     /// Reports kept after they were read, so that a lost answer can be asked for again.
     pub const KEEP_READ: usize = 100;
 
-    /// Stores a report under the next number, which is the answer.
-    pub fn push(&mut self, mut report: Report) -> Result<u64, Full> {
+    /// What was journaled of an inbox: its reports in order, and how far they were heard and given.
+    pub fn restored(reports: Vec<Report>, heard: u64, given: u64) -> Inbox {
+        let last = reports.last().map_or(0, |report| report.number).max(heard);
+        Inbox { reports: reports.into(), read: heard, heard, given: given.max(heard), last }
+    }
+
+    /// The number this report will have, if there is room for it.
+    pub fn admit(&self, report: &Report) -> Result<u64, Full> {
         let unread = self.unread();
         let bytes: usize = self.waiting().map(Report::bytes).sum();
         if unread >= Self::MAX_UNREAD || bytes + report.bytes() > Self::MAX_BYTES {
             return Err(Full { unread });
         }
-        self.last += 1;
-        report.number = self.last;
+        Ok(self.last + 1)
+    }
+
+    /// Stores a report that was admitted under its number.
+    pub fn push(&mut self, report: Report) {
+        self.last = report.number;
         self.reports.push_back(report);
-        Ok(self.last)
     }
 
     /// How many nobody has read.
@@ -109,28 +135,57 @@ impl Inbox {
     }
 
     /// Reads on: those after `after`, or else the unread ones, oldest first, up to `bytes` but at least one.
-    /// Reading acknowledges. Answers also how many more there are.
-    pub fn read(&mut self, after: Option<u64>, bytes: usize) -> (Vec<Report>, usize) {
+    /// Answers also how many more there are. What is read counts as read until it turns out not to have arrived.
+    pub fn read(&mut self, after: Option<u64>, bytes: usize) -> (Vec<Given>, usize) {
         let after = after.unwrap_or(self.read);
         let mut room = bytes;
         let mut more = 0;
-        let mut read = Vec::new();
+        let mut read: Vec<Given> = Vec::new();
         for report in self.reports.iter().filter(|report| report.number > after) {
             if more > 0 || (!read.is_empty() && report.bytes() > room) {
                 more += 1;
                 continue;
             }
             room = room.saturating_sub(report.bytes());
-            read.push(report.clone());
+            read.push(Given { report: report.clone(), again: report.number <= self.given });
         }
         if let Some(last) = read.last() {
-            self.read = self.read.max(last.number);
-        }
-        let kept = self.unread() + Self::KEEP_READ;
-        while self.reports.len() > kept {
-            self.reports.pop_front();
+            self.read = self.read.max(last.report.number);
+            self.given = self.given.max(self.read);
         }
         (read, more)
+    }
+
+    /// Those up to `number` have arrived. Answers whether that is news.
+    pub fn heard(&mut self, number: u64) -> bool {
+        let heard = number.min(self.last);
+        if heard <= self.heard {
+            return false;
+        }
+        self.heard = heard;
+        self.read = self.read.max(heard);
+        let oldest = self.heard.saturating_sub(Self::KEEP_READ as u64);
+        while self.reports.front().is_some_and(|report| report.number <= oldest) {
+            self.reports.pop_front();
+        }
+        true
+    }
+
+    /// The answer with what was read last has not arrived: it is unread again. Answers whether anything was.
+    pub fn unheard(&mut self) -> bool {
+        let lost = self.heard < self.read;
+        self.read = self.heard;
+        lost
+    }
+
+    /// How far it is known to have arrived, and how far it was given.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.heard, self.given)
+    }
+
+    /// Every report that is kept.
+    pub fn all(&self) -> impl Iterator<Item = &Report> {
+        self.reports.iter()
     }
 
     /// The number of the newest report, or 0.
@@ -152,19 +207,27 @@ mod tests {
             status: ReportStatus::Done,
             message: message.into(),
             data: None,
+            synthetic: false,
             at: SystemTime::UNIX_EPOCH,
         }
     }
 
-    fn numbers(reports: &[Report]) -> Vec<u64> {
-        reports.iter().map(|report| report.number).collect()
+    fn push(inbox: &mut Inbox, message: &str) -> Result<u64, Full> {
+        let mut report = report(message);
+        report.number = inbox.admit(&report)?;
+        inbox.push(report.clone());
+        Ok(report.number)
+    }
+
+    fn numbers(given: &[Given]) -> Vec<u64> {
+        given.iter().map(|given| given.report.number).collect()
     }
 
     #[test]
     fn each_report_is_read_once_in_order_and_can_be_asked_for_again() {
         let mut inbox = Inbox::default();
         for text in ["one", "two", "three"] {
-            inbox.push(report(text)).unwrap();
+            push(&mut inbox, text).unwrap();
         }
         assert_eq!(inbox.unread(), 3);
         let (read, more) = inbox.read(None, 6);
@@ -178,9 +241,29 @@ mod tests {
     }
 
     #[test]
+    fn what_did_not_arrive_is_given_again_and_says_so() {
+        let mut inbox = Inbox::default();
+        for text in ["one", "two", "three"] {
+            push(&mut inbox, text).unwrap();
+        }
+        inbox.read(None, 3);
+        assert!(inbox.heard(1) && !inbox.heard(1), "news only once");
+        inbox.read(None, 3);
+        assert!(inbox.unheard() && !inbox.unheard());
+        assert_eq!(inbox.unread(), 2);
+        let (read, _) = inbox.read(None, 100);
+        assert_eq!(read.iter().map(|given| given.again).collect::<Vec<_>>(), [true, false]);
+        let all: Vec<Report> = inbox.all().cloned().collect();
+        let (heard, given) = inbox.progress();
+        let mut after = Inbox::restored(all, heard, given);
+        assert_eq!(numbers(&after.read(None, 100).0), [2, 3], "a new broker knows only what arrived");
+        assert_eq!(push(&mut after, "four"), Ok(4));
+    }
+
+    #[test]
     fn one_report_comes_however_large() {
         let mut inbox = Inbox::default();
-        inbox.push(report(&"x".repeat(1000))).unwrap();
+        push(&mut inbox, &"x".repeat(1000)).unwrap();
         assert_eq!(inbox.read(None, 10).0.len(), 1);
     }
 
@@ -188,21 +271,22 @@ mod tests {
     fn a_full_inbox_refuses_and_loses_nothing() {
         let mut inbox = Inbox::default();
         for _ in 0..Inbox::MAX_UNREAD {
-            inbox.push(report("x")).unwrap();
+            push(&mut inbox, "x").unwrap();
         }
-        assert_eq!(inbox.push(report("y")), Err(Full { unread: Inbox::MAX_UNREAD }));
+        assert_eq!(push(&mut inbox, "y"), Err(Full { unread: Inbox::MAX_UNREAD }));
         assert_eq!(inbox.unread(), Inbox::MAX_UNREAD);
         inbox.read(None, usize::MAX);
-        assert_eq!(inbox.push(report("y")), Ok(Inbox::MAX_UNREAD as u64 + 1));
+        assert_eq!(push(&mut inbox, "y"), Ok(Inbox::MAX_UNREAD as u64 + 1));
         inbox.read(None, usize::MAX);
+        inbox.heard(u64::MAX);
         assert_eq!(inbox.read(Some(0), usize::MAX).0.len(), Inbox::KEEP_READ);
     }
 
     #[test]
     fn an_inbox_holds_so_many_bytes() {
         let mut inbox = Inbox::default();
-        inbox.push(report(&"x".repeat(Inbox::MAX_BYTES - 1))).unwrap();
-        assert_eq!(inbox.push(report("xx")), Err(Full { unread: 1 }));
-        assert_eq!(inbox.push(report("x")), Ok(2));
+        push(&mut inbox, &"x".repeat(Inbox::MAX_BYTES - 1)).unwrap();
+        assert_eq!(push(&mut inbox, "xx"), Err(Full { unread: 1 }));
+        assert_eq!(push(&mut inbox, "x"), Ok(2));
     }
 }

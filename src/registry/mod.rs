@@ -1,52 +1,49 @@
 //! The company: who is whose child, what each may do, what was reported, who waits. A handle over one lock, which is
 //! held for moments and never across an await. Knows no protocol and types nothing itself.
 
+mod birth;
 mod callers;
+mod clock;
 pub mod host;
 pub mod inbox;
+mod ledger;
 pub mod limits;
+pub mod mail;
+pub mod messages;
+mod place;
+mod recover;
 pub mod rights;
+pub mod roots;
 pub mod spawn;
 pub mod timers;
 pub mod tree;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use futures::future::join_all;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use self::{
-    host::Process,
-    inbox::{Inbox, Report, ReportStatus},
+    birth::Seat,
     limits::{Limits, Rate},
+    mail::Mail,
     rights::{Act, Kin},
+    roots::Orphans,
     timers::Waits,
     tree::{Node, Tree},
 };
 use crate::{
     child::{Child, Left, Status},
-    id::{Caller, ChildId, Exit, RootId, TokenHash},
+    id::{Caller, ChildId, Exit, TokenHash},
+    journal::{Change, Journal, Last},
 };
 
-/// Where this broker keeps what it needs, and what it starts keepers with.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// Our own program, as it was when we started.
-    pub exe: PathBuf,
-    /// Where fronts connect.
-    pub socket: PathBuf,
-    /// The keepers' rings and sockets.
-    pub keepers: PathBuf,
-    /// The files made for children. Some programs want no directory above them to be open to others.
-    pub files: PathBuf,
-    /// The user's presets, if there is a place for them.
-    pub presets: Option<PathBuf>,
-}
+pub use self::{birth::Facts, place::Place};
 
 /// A handle; clones share one company.
 #[derive(Clone, Debug)]
@@ -56,7 +53,14 @@ pub struct Registry(Arc<Shared>);
 struct Shared {
     place: Place,
     limits: Limits,
+    orphans: Orphans,
+    journal: Journal,
+    boot: String,
     state: Mutex<State>,
+    /// Reports are filed one after the other.
+    desk: tokio::sync::Mutex<()>,
+    /// The journal is begun anew once, not once by everyone.
+    mending: tokio::sync::Mutex<()>,
     /// Ticks when a spawn has come to its end, either way.
     spawned: watch::Sender<()>,
 }
@@ -66,20 +70,15 @@ struct State {
     tree: Tree,
     members: BTreeMap<ChildId, Member>,
     tokens: HashMap<TokenHash, ChildId>,
-    roots: Vec<Root>,
+    roots: Vec<Seat>,
     mail: HashMap<Caller, Mail>,
+    /// Messages whose fate is open, as they are journaled.
+    open: BTreeMap<u64, (ChildId, Value)>,
     rates: HashMap<Caller, Rate>,
     waits: Waits,
-    last_child: u32,
-    last_root: u32,
-}
-
-/// An MCP host's place in the company, held by a process and inherited within a workspace.
-#[derive(Debug)]
-struct Root {
-    id: RootId,
-    host: Process,
-    workspace: PathBuf,
+    /// What earlier hosts left, to be told to whoever inherited it.
+    greetings: HashMap<Caller, String>,
+    last: Last,
 }
 
 /// A child, beside its place in the tree.
@@ -93,30 +92,16 @@ struct Member {
     env: Arc<Vec<(String, String)>>,
     /// It was told to end: it spawns nothing more.
     stopping: bool,
+    /// Its row in the journal, and how it ended.
+    birth: Option<Value>,
+    end: Option<Value>,
 }
 
-/// What was decided when a child was spawned.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
-    /// The preset it came from, or whose rules it got.
-    pub preset: Option<String>,
-    /// Its program's name.
-    pub program: String,
-    /// Where it was started.
-    pub cwd: PathBuf,
-    /// When.
-    pub spawned: SystemTime,
-}
-
-#[derive(Debug)]
-struct Mail {
-    inbox: Inbox,
-    tick: watch::Sender<u64>,
-}
-
-impl Default for Mail {
-    fn default() -> Self {
-        Mail { inbox: Inbox::default(), tick: watch::channel(0).0 }
+impl Member {
+    /// One that is about to be.
+    fn new(facts: Facts) -> Self {
+        let env = Arc::default();
+        Member { child: None, facts, token: None, env, stopping: false, birth: None, end: None }
     }
 }
 
@@ -131,6 +116,8 @@ pub struct Found {
     pub child: Child,
     /// How it was spawned.
     pub facts: Facts,
+    /// How long ago the host on top of its tree was found to be gone.
+    pub hostless: Option<Duration>,
 }
 
 /// Why a child cannot be had.
@@ -164,17 +151,6 @@ pub enum Denied {
     },
 }
 
-/// Why a report was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotReported {
-    /// A root and a person have nobody above them.
-    #[error("you have no parent")]
-    NoParent,
-    /// See [`inbox::Full`].
-    #[error("your parent's inbox is full: {0}")]
-    Full(inbox::Full),
-}
-
 /// What became of a subtree that was stopped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
@@ -201,10 +177,19 @@ impl Registry {
     /// Ended children that can still be read; older ones are forgotten.
     pub const KEEP_ENDED: usize = 64;
 
-    /// An empty company, whose first child will be the one after `last`.
-    pub fn new(place: Place, limits: Limits, last: u32) -> Self {
-        let state = Mutex::new(State { last_child: last, ..State::default() });
-        Registry(Arc::new(Shared { place, limits, state, spawned: watch::channel(()).0 }))
+    /// An empty company that remembers in this journal.
+    pub fn new(place: Place, limits: Limits, orphans: Orphans, journal: Journal) -> Self {
+        Registry(Arc::new(Shared {
+            place,
+            limits,
+            orphans,
+            journal,
+            boot: roots::boot(),
+            state: Mutex::default(),
+            desk: tokio::sync::Mutex::default(),
+            mending: tokio::sync::Mutex::default(),
+            spawned: watch::channel(()).0,
+        }))
     }
 
     /// The limits in force.
@@ -278,54 +263,9 @@ impl Registry {
         self.state().count(caller)
     }
 
-    /// Puts a report into the inbox of the caller's parent; answers its number and whose inbox that is. A parent that
-    /// has ended reads nothing: then it goes to the nearest one above who can.
-    pub fn report(
-        &self,
-        caller: Caller,
-        status: ReportStatus,
-        message: String,
-        data: Option<serde_json::Value>,
-    ) -> Result<(u64, Caller), NotReported> {
-        let Caller::Child(from) = caller else { return Err(NotReported::NoParent) };
-        let mut state = self.state();
-        let parent = state.tree.get(from).map(|node| node.parent).ok_or(NotReported::NoParent)?;
-        let reads = |above: &Caller| !matches!(above, Caller::Child(id) if !state.live(*id));
-        let to = state.tree.ancestors(from).find(reads).unwrap_or(parent);
-        let name = state.tree.get(from).map(|node| node.name.clone()).unwrap_or_default();
-        let meant_for = (to != parent).then_some(parent);
-        let report =
-            Report { number: 0, from, name, meant_for, status, message, data, at: SystemTime::now() };
-        let mail = state.mail.entry(to).or_default();
-        let number = mail.inbox.push(report).map_err(NotReported::Full)?;
-        mail.tick.send_replace(number);
-        Ok((number, to))
-    }
-
-    /// The caller's reports, as [`Inbox::read`] has it.
-    pub fn read_reports(&self, caller: Caller, after: Option<u64>, bytes: usize) -> (Vec<Report>, usize) {
-        let mut state = self.state();
-        state.mail.get_mut(&caller).map(|mail| mail.inbox.read(after, bytes)).unwrap_or_default()
-    }
-
-    /// How many reports wait unread for the caller, and the newest few.
-    pub fn unread(&self, caller: Caller, newest: usize) -> (usize, Vec<Report>) {
-        let state = self.state();
-        let Some(mail) = state.mail.get(&caller) else { return (0, Vec::new()) };
-        (mail.inbox.unread(), mail.inbox.waiting().rev().take(newest).cloned().collect())
-    }
-
-    /// The number of the caller's newest report.
-    pub fn last_report(&self, caller: Caller) -> u64 {
-        self.state().mail.get(&caller).map_or(0, |mail| mail.inbox.last())
-    }
-
-    fn report_changes(&self, caller: Caller) -> watch::Receiver<u64> {
-        self.state().mail.entry(caller).or_default().tick.subscribe()
-    }
-
     /// Ends a child, and the children it spawned, and everything they started. The child's own answer is the first.
     pub async fn stop(&self, id: ChildId, grace: Duration) -> Vec<Ended> {
+        self.0.journal.note(Change::event(id, "stop", "told to end, with all below it"));
         let children: Vec<Child> = {
             let mut state = self.state();
             let mut ids = vec![id];
@@ -354,12 +294,26 @@ impl Registry {
         Load { live, ended: state.members.len() - live, unread }
     }
 
-    /// Removes what ended children left on disk. Live ones keep theirs, and their keepers.
+    /// Forgets ended children, and removes what they left on disk. Live ones keep theirs, and their keepers.
     pub fn close(&self) {
         let mut state = self.state();
         let ended: Vec<ChildId> = state.members.keys().copied().filter(|id| !state.live(*id)).collect();
         for id in ended {
-            state.forget(id, &self.0.place);
+            self.forget(&mut state, id);
+        }
+    }
+
+    fn forget(&self, state: &mut State, id: ChildId) {
+        let Some(member) = state.members.remove(&id) else { return };
+        state.tree.remove(id);
+        state.mail.remove(&Caller::Child(id));
+        state.open.retain(|_, (child, _)| *child != id);
+        if let Some(token) = member.token {
+            state.tokens.remove(&token);
+        }
+        self.0.place.clear(id);
+        if member.birth.is_some() {
+            self.0.journal.note(Change::Forgotten { id });
         }
     }
 
@@ -373,7 +327,8 @@ impl State {
     fn found(&self, node: &Node, kin: Kin) -> Option<Found> {
         let member = self.members.get(&node.id)?;
         let child = member.child.clone()?;
-        Some(Found { node: node.clone(), kin, child, facts: member.facts.clone() })
+        let hostless = self.hostless(node.top);
+        Some(Found { node: node.clone(), kin, child, facts: member.facts.clone(), hostless })
     }
 
     /// Whether that is a child that has ended or is about to.
@@ -406,46 +361,10 @@ impl State {
         ended[..surplus].to_vec()
     }
 
-    fn forget(&mut self, id: ChildId, place: &Place) {
-        let Some(member) = self.members.remove(&id) else { return };
-        self.tree.remove(id);
-        self.mail.remove(&Caller::Child(id));
-        if let Some(token) = member.token {
-            self.tokens.remove(&token);
-        }
-        place.clear(id);
-    }
-
     fn admit(&mut self, caller: Caller, limits: &Limits) -> Result<(), limits::OverLimit> {
         limits.admit(self.count(caller))?;
         let top = self.tree.top(caller);
         self.rates.entry(top).or_default().admit(limits.spawns_per_minute, Instant::now())
-    }
-}
-
-impl Place {
-    /// A keeper's ring.
-    pub fn ring(&self, id: ChildId) -> PathBuf {
-        self.keepers.join(format!("{id}.ring"))
-    }
-
-    /// A keeper's socket.
-    pub fn keeper(&self, id: ChildId) -> PathBuf {
-        self.keepers.join(format!("{id}.sock"))
-    }
-
-    /// The directory of files made for a child.
-    pub fn files(&self, id: ChildId) -> PathBuf {
-        self.files.join(format!("{id}.d"))
-    }
-
-    /// Removes everything of a child's that is on disk.
-    fn clear(&self, id: ChildId) {
-        // What is not there need not be removed, and there is nobody to tell of the rest but the log.
-        for file in [self.ring(id), self.keeper(id)] {
-            let _ = std::fs::remove_file(file);
-        }
-        let _ = std::fs::remove_dir_all(self.files(id));
     }
 }
 

@@ -14,15 +14,25 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Facts, Member, Place, Registry, limits::OverLimit, tree::valid_name};
+use serde_json::Value;
+
+use super::{
+    Facts, Member, Registry,
+    birth::Birth,
+    limits::OverLimit,
+    messages::NotSent,
+    roots::Verdict,
+    tree::{Node, valid_name},
+};
 use crate::{
     child::{
-        Begin, Child,
-        owner::Owner,
+        Begin, Child, Kept, Receipt,
+        owner::{Owner, Writer},
         rules::{Rules, Typing},
         typing,
     },
     id::{Caller, ChildId, Size, Token},
+    journal::{Change, NotWritten},
     keeper::{self, LaunchError, Spec},
     preset::{self, PresetDirs, PresetError, Presets, Resolved},
 };
@@ -68,8 +78,8 @@ pub struct Spawned {
     pub name: String,
     /// How it was spawned.
     pub facts: Facts,
-    /// The first message, if it did not go on the command line.
-    pub message: Option<String>,
+    /// The first message's receipt, if it did not go on the command line.
+    pub message: Option<Receipt>,
 }
 
 /// Why nothing was spawned.
@@ -93,6 +103,15 @@ pub enum SpawnError {
     /// The caller's own child has ended or was stopped.
     #[error("you have been stopped yourself")]
     CallerEnded,
+    /// Nobody has held the tree for too long.
+    #[error("the host on top of your tree has been gone for {minutes} minutes")]
+    Orphaned {
+        /// How long.
+        minutes: u64,
+    },
+    /// See [`NotWritten`].
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
     /// See [`PresetError`].
     #[error(transparent)]
     Preset(#[from] PresetError),
@@ -123,7 +142,8 @@ struct Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.kept {
-            self.registry.state().forget(self.id, &self.registry.0.place);
+            let mut state = self.registry.state();
+            self.registry.forget(&mut state, self.id);
         }
         self.registry.0.spawned.send_replace(());
     }
@@ -173,50 +193,113 @@ impl Registry {
         }
         write_files(&files, &resolved)
             .map_err(|error| SpawnError::Io { what: "the child's files", error })?;
-        let spec = Spec {
-            child: id.to_string(),
-            argv: resolved.argv.clone(),
-            cwd,
-            env: resolved.env.clone(),
-            size: resolved.size.clamped(),
-            ring: place.ring(id),
-            socket: place.keeper(id),
-        };
         let since = SystemTime::now();
         let owner = match caller {
             Caller::Person => Owner::Person { who: session.user.clone(), since },
             Caller::Root(_) | Caller::Child(_) => Owner::Orchestrator { since },
         };
-        let child = self.keep(id, spec, resolved.rules, resolved.typing, owner).await?;
-        let spawned = {
+        let size = resolved.size.clamped();
+        let program = basename(&resolved.argv);
+        let birth = self.birth(&reservation, &token, program, &resolved, owner.clone(), size)?;
+        let spec = Spec {
+            child: id.to_string(),
+            argv: resolved.argv,
+            cwd,
+            env: resolved.env.clone(),
+            size,
+            ring: place.ring(id),
+            socket: place.keeper(id),
+            about: birth.clone(),
+        };
+        // Both take their time, and neither needs the other: what is left when only one comes about is found in the
+        // keeper's own record, or ends below.
+        let said = format!("{} by {caller}", reservation.name);
+        let row = vec![Change::Child { id, body: birth }, Change::event(id, "spawned", said)];
+        let (written, child) =
+            tokio::join!(self.write(row), self.keep(id, spec, resolved.rules, resolved.typing, owner));
+        let child = child?;
+        if let Err(error) = written {
+            let _ = child.stop(Duration::ZERO).await;
+            return Err(error.into());
+        }
+        let facts = {
             let mut state = self.state();
             let doomed = state.stopped(caller);
             let Some(member) = state.members.get_mut(&id) else { return Err(SpawnError::CallerEnded) };
             member.child = Some(child.clone());
             member.env = Arc::new(resolved.env);
-            member.facts.program = basename(&resolved.argv);
             let facts = member.facts.clone();
             let doomed = doomed || member.stopping;
             reservation.kept = true;
             for old in state.surplus() {
-                state.forget(old, place);
+                self.forget(&mut state, old);
             }
-            let name = reservation.name.clone();
-            (!doomed).then_some(Spawned {
-                child: child.clone(),
-                name,
-                facts,
-                message: resolved.message_typed,
-            })
+            (!doomed).then_some(facts)
         };
-        match spawned {
-            Some(spawned) => Ok(spawned),
-            None => {
-                // Whoever stopped the caller meanwhile could not know of it.
-                let _ = child.stop(Duration::ZERO).await;
-                Err(SpawnError::CallerEnded)
+        let Some(facts) = facts else {
+            // Whoever stopped the caller meanwhile could not know of it.
+            let _ = child.stop(Duration::ZERO).await;
+            return Err(SpawnError::CallerEnded);
+        };
+        let message = match resolved.message_typed {
+            None => None,
+            Some(text) => Some(self.first_message(&child, &text, caller).await?),
+        };
+        Ok(Spawned { child, name: reservation.name.clone(), facts, message })
+    }
+
+    /// The first message, which waits for the program like any other.
+    async fn first_message(&self, child: &Child, text: &str, caller: Caller) -> Result<Receipt, SpawnError> {
+        let sent = match child.text(text) {
+            Ok(what) => self.send(child, what, Writer::of(caller), Duration::ZERO).await,
+            Err(error) => Err(error.into()),
+        };
+        let error = match sent {
+            Ok(receipt) => return Ok(receipt),
+            Err(error) => error,
+        };
+        // Half of what was asked for would be a surprise.
+        let _ = child.stop(Duration::ZERO).await;
+        Err(match error {
+            NotSent::NotWritten(error) => error.into(),
+            NotSent::NotTyped(error) => {
+                SpawnError::Io { what: "the first message", error: io::Error::other(error) }
             }
-        }
+        })
+    }
+
+    /// The child's row, kept in memory for a journal that has to be begun anew.
+    fn birth(
+        &self,
+        reservation: &Reservation,
+        token: &Token,
+        program: String,
+        resolved: &Resolved,
+        owner: Owner,
+        size: Size,
+    ) -> Result<Value, SpawnError> {
+        let id = reservation.id;
+        let mut state = self.state();
+        let node: Node = state.tree.get(id).cloned().ok_or(SpawnError::CallerEnded)?;
+        let above = state.tree.ancestors(id).collect();
+        let root = state.seat(node.top).cloned();
+        let member = state.members.get_mut(&id).ok_or(SpawnError::CallerEnded)?;
+        member.facts.program = program;
+        let birth = Birth {
+            id,
+            name: node.name,
+            above,
+            root,
+            facts: member.facts.clone(),
+            token: token.hash(),
+            rules: resolved.rules.clone(),
+            typing: resolved.typing.clone(),
+            owner,
+            size,
+        };
+        let row = serde_json::to_value(&birth).unwrap_or_default();
+        member.birth = Some(row.clone());
+        Ok(row)
     }
 
     /// Starts the keeper, and the thread that looks after its child.
@@ -243,14 +326,16 @@ impl Registry {
         };
         let keeper = launched.keeper_pid;
         let stream = stream.map_err(|error| abandon(keeper, "speaking to the keeper", error))?;
-        Child::start(Begin { id, keeper: launched, stream, socket, ring, size, rules, typing, owner })
+        let (kept, witness) = (Kept::New(launched, stream), self.witness());
+        Child::start(Begin { id, kept, socket, ring, size, rules, typing, owner, witness })
             .map_err(|error| abandon(keeper, "starting the child's thread", error))
     }
 
     /// The presets this session may use, as they are now.
     pub fn presets(&self, session: &Session) -> Presets {
         let workspace = Some(session.workspace.clone());
-        Presets::load(PresetDirs { user: self.0.place.presets.clone(), workspace })
+        let (user, trust) = (self.0.place.presets.clone(), self.0.place.trust.clone());
+        Presets::load(PresetDirs { user, workspace, trust })
     }
 
     /// Checks the limits and takes the place, in one step.
@@ -282,13 +367,16 @@ impl Registry {
             },
             None => free_name(fallback, |name| bearer(name).is_none()),
         };
+        let gone = state.seat(top).and_then(|seat| seat.gone);
+        if self.0.orphans.verdict(gone, SystemTime::now()) != Verdict::Nothing {
+            let minutes = gone.and_then(|gone| gone.elapsed().ok()).unwrap_or_default().as_secs() / 60;
+            return Err(SpawnError::Orphaned { minutes });
+        }
         state.admit(caller, &self.0.limits)?;
-        state.last_child += 1;
-        let id = ChildId(state.last_child);
+        state.last.child += 1;
+        let id = ChildId(state.last.child);
         state.tree.insert(id, name.clone(), caller);
-        state
-            .members
-            .insert(id, Member { child: None, facts, token: None, env: Arc::default(), stopping: false });
+        state.members.insert(id, Member::new(facts));
         Ok(Reservation { registry: self.clone(), id, name, kept: false })
     }
 
@@ -367,19 +455,6 @@ fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {
         file.write_all(bytes)?;
     }
     Ok(())
-}
-
-impl Place {
-    /// The highest number a child of an earlier broker has left in the directory.
-    pub fn last_child(&self) -> u32 {
-        let ids = std::fs::read_dir(&self.keepers).into_iter().flatten().flatten();
-        let number = |entry: std::fs::DirEntry| {
-            let name = entry.file_name();
-            let (stem, _) = name.to_str()?.split_once('.')?;
-            stem.parse::<ChildId>().ok().map(|id| id.0)
-        };
-        ids.filter_map(number).max().unwrap_or(0)
-    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt, select_all};
 use regex::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Registry, inbox::Report};
+use super::{Registry, clock::Deadline, inbox::Given};
 use crate::{
     child::{Child, Gone, state::State},
     id::{Caller, ChildId, Offset},
+    journal::{Change, NotWritten},
 };
 
 /// What may end a wait before its time.
@@ -36,7 +39,8 @@ pub enum Until {
 }
 
 /// A state to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Is {
     /// At its prompt with nothing left to type. A question it asks ends this wait too.
     Idle,
@@ -52,7 +56,7 @@ pub enum Woke {
     /// Its time is over.
     Timer,
     /// The caller's unread reports, now read, and how many more there are.
-    Reports(Vec<Report>, usize),
+    Reports(Vec<Given>, usize),
     /// A child is idle.
     Idle(ChildId),
     /// A child asks something.
@@ -82,7 +86,6 @@ pub struct Wait {
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     kept: BTreeMap<WaitId, (Caller, Wait)>,
-    last: u64,
 }
 
 impl Waits {
@@ -91,38 +94,86 @@ impl Waits {
     /// A wait nobody continued for so long after its end is forgotten.
     const KEEP: Duration = Duration::from_secs(3600);
 
-    fn keep(&mut self, caller: Caller, wait: Wait, id: Option<WaitId>, now: Instant) -> WaitId {
-        self.kept.retain(|_, (_, wait)| wait.deadline + Self::KEEP > now);
-        let mine: Vec<WaitId> =
-            self.kept.iter().filter(|(_, (by, _))| *by == caller).map(|(id, _)| *id).collect();
-        if mine.len() >= Self::MAX
-            && let Some(oldest) = mine.first()
-        {
-            self.kept.remove(oldest);
+    /// Keeps a wait; answers those that had to make room for it.
+    fn keep(&mut self, caller: Caller, wait: Wait, id: WaitId, now: Instant) -> Vec<WaitId> {
+        let mut over: Vec<WaitId> = Vec::new();
+        let old = |wait: &Wait| wait.deadline + Self::KEEP <= now;
+        over.extend(self.kept.iter().filter(|(_, (_, wait))| old(wait)).map(|(id, _)| *id));
+        let mine: Vec<WaitId> = self
+            .kept
+            .iter()
+            .filter(|(kept, (by, wait))| *by == caller && **kept != id && !old(wait))
+            .map(|(id, _)| *id)
+            .collect();
+        over.extend(&mine[..(mine.len() + 1).saturating_sub(Self::MAX).min(mine.len())]);
+        for id in &over {
+            self.kept.remove(id);
         }
-        let id = id.unwrap_or_else(|| {
-            self.last += 1;
-            WaitId(self.last)
-        });
         self.kept.insert(id, (caller, wait));
-        id
+        over
     }
 
-    fn take(&mut self, caller: Caller, id: WaitId) -> Option<Wait> {
-        if self.kept.get(&id)?.0 != caller {
-            return None;
-        }
-        self.kept.remove(&id).map(|(_, wait)| wait)
+    /// A wait, for its own caller. It stays kept until it is over: an answer may not arrive.
+    fn get(&self, caller: Caller, id: WaitId) -> Option<Wait> {
+        let (by, wait) = self.kept.get(&id)?;
+        (*by == caller).then(|| wait.clone())
     }
+
+    /// All of them, as they are journaled.
+    pub(super) fn all(&self) -> impl Iterator<Item = Change> {
+        self.kept.iter().map(|(id, (caller, wait))| wait.change(*id, *caller))
+    }
+}
+
+/// A wait as it is journaled.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    caller: Caller,
+    deadline: Deadline,
+    until: Vec<UntilRow>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UntilRow {
+    Report,
+    State { child: ChildId, is: Is },
+    Match { child: ChildId, pattern: String, from: Option<Offset> },
+}
+
+impl Wait {
+    fn change(&self, id: WaitId, caller: Caller) -> Change {
+        let until = self.until.iter().map(|until| match until {
+            Until::Report => UntilRow::Report,
+            Until::State { child, is } => UntilRow::State { child: child.id(), is: *is },
+            Until::Match { child, pattern, from } => {
+                UntilRow::Match { child: child.id(), pattern: pattern.as_str().to_owned(), from: *from }
+            }
+        });
+        let deadline = Deadline::after(self.deadline.saturating_duration_since(Instant::now()));
+        let row = Row { caller, deadline, until: until.collect() };
+        Change::Wait { id: id.0, body: serde_json::to_value(row).unwrap_or_default() }
+    }
+}
+
+/// Why a wait came to nothing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotWaited {
+    /// See [`Gone`].
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// See [`NotWritten`].
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
 }
 
 impl Registry {
     /// Bytes of reports that one wait gives back at most.
     pub const REPORT_BYTES: usize = 6000;
 
-    /// A wait that was cut short, for its own caller, once.
+    /// A wait that was cut short, for its own caller, as long as it is not over.
     pub fn resume_wait(&self, caller: Caller, id: WaitId) -> Option<Wait> {
-        self.state().waits.take(caller, id)
+        self.state().waits.get(caller, id)
     }
 
     /// Waits for at most `patience`. Dropping the future ends the wait and changes nothing else.
@@ -132,7 +183,7 @@ impl Registry {
         mut wait: Wait,
         id: Option<WaitId>,
         patience: Duration,
-    ) -> Result<Woke, Gone> {
+    ) -> Result<Woke, NotWaited> {
         let cut = Instant::now() + patience;
         let mut begun = Vec::new();
         let mut parts: Vec<BoxFuture<'_, Result<Woke, Gone>>> = Vec::new();
@@ -165,7 +216,14 @@ impl Registry {
         let (woke, _, rest) = select_all(parts).await;
         drop(rest);
         if woke != Ok(Woke::StillWaiting(WaitId(0))) {
-            return woke;
+            if let Some(id) = id {
+                self.state().waits.kept.remove(&id);
+                // Before it is answered, so that it ends once; and if that cannot be written, it has ended all the same.
+                if let Err(error) = self.write(vec![Change::WaitOver { id: id.0 }]).await {
+                    tracing::warn!(%error, "a wait that is over may end again");
+                }
+            }
+            return Ok(woke?);
         }
         let mut begun = begun.into_iter();
         for until in &mut wait.until {
@@ -173,7 +231,44 @@ impl Registry {
                 *from = begun.next();
             }
         }
-        Ok(Woke::StillWaiting(self.state().waits.keep(caller, wait, id, Instant::now())))
+        Ok(Woke::StillWaiting(self.keep_wait(caller, wait, id).await?))
+    }
+
+    /// Remembers a wait, on the disk before its number is answered.
+    async fn keep_wait(&self, caller: Caller, wait: Wait, id: Option<WaitId>) -> Result<WaitId, NotWritten> {
+        let id = id.unwrap_or_else(|| {
+            let mut state = self.state();
+            state.last.wait += 1;
+            WaitId(state.last.wait)
+        });
+        let mut changes = vec![wait.change(id, caller)];
+        let over = self.state().waits.keep(caller, wait, id, Instant::now());
+        changes.extend(over.into_iter().map(|id| Change::WaitOver { id: id.0 }));
+        self.write(changes).await?;
+        Ok(id)
+    }
+
+    /// Takes up a wait that an earlier broker had kept, if all it waits for is still there.
+    pub(super) fn restore_wait(&self, id: u64, body: Value) {
+        let Ok(row) = serde_json::from_value::<Row>(body) else { return };
+        let mut state = self.state();
+        let until: Option<Vec<Until>> = row
+            .until
+            .into_iter()
+            .map(|until| {
+                let child = |id: ChildId| state.members.get(&id)?.child.clone();
+                Some(match until {
+                    UntilRow::Report => Until::Report,
+                    UntilRow::State { child: id, is } => Until::State { child: child(id)?, is },
+                    UntilRow::Match { child: id, pattern, from } => {
+                        Until::Match { child: child(id)?, pattern: Regex::new(&pattern).ok()?, from }
+                    }
+                })
+            })
+            .collect();
+        let Some(until) = until else { return };
+        let deadline = Instant::now() + row.deadline.left();
+        state.waits.kept.insert(WaitId(id), (row.caller, Wait { until, deadline }));
     }
 
     /// The caller's unread reports, as soon as there is one.
@@ -217,28 +312,29 @@ mod tests {
     use super::*;
     use crate::id::RootId;
 
+    fn wait(deadline: Instant) -> Wait {
+        Wait { until: vec![Until::Report], deadline }
+    }
+
     #[test]
-    fn a_kept_wait_is_its_callers_and_taken_once() {
+    fn a_kept_wait_is_its_callers_until_it_is_over() {
         let (mut waits, now) = (Waits::default(), Instant::now());
         let (me, other) = (Caller::Root(RootId(1)), Caller::Root(RootId(2)));
-        let wait = Wait { until: vec![Until::Report], deadline: now };
-        let id = waits.keep(me, wait.clone(), None, now);
-        assert!(waits.take(other, id).is_none());
-        assert!(waits.take(me, id).is_some());
-        assert!(waits.take(me, id).is_none());
-        assert_eq!(waits.keep(me, wait.clone(), Some(id), now), id);
-        assert_ne!(waits.keep(me, wait, None, now), id);
+        assert!(waits.keep(me, wait(now), WaitId(1), now).is_empty());
+        assert!(waits.get(other, WaitId(1)).is_none());
+        assert!(waits.get(me, WaitId(1)).is_some());
+        assert!(waits.get(me, WaitId(1)).is_some(), "its answer may be lost");
+        assert!(waits.keep(me, wait(now), WaitId(1), now).is_empty(), "it makes no room for itself");
     }
 
     #[test]
     fn kept_waits_have_a_bound_and_an_end() {
         let (mut waits, now) = (Waits::default(), Instant::now());
-        let wait = Wait { until: Vec::new(), deadline: now };
-        let ids: Vec<WaitId> =
-            (0..=Waits::MAX).map(|_| waits.keep(Caller::Person, wait.clone(), None, now)).collect();
-        assert!(waits.take(Caller::Person, ids[0]).is_none());
-        assert!(waits.take(Caller::Person, ids[1]).is_some());
-        waits.keep(Caller::Person, wait, None, now + Waits::KEEP);
+        for id in 0..Waits::MAX as u64 {
+            assert!(waits.keep(Caller::Person, wait(now), WaitId(id), now).is_empty());
+        }
+        assert_eq!(waits.keep(Caller::Person, wait(now), WaitId(1000), now), [WaitId(0)]);
+        assert_eq!(waits.keep(Caller::Person, wait(now), WaitId(1001), now + Waits::KEEP).len(), Waits::MAX);
         assert_eq!(waits.kept.len(), 1);
     }
 }

@@ -12,7 +12,10 @@ use super::Server;
 use crate::{
     child::Status,
     id::Exit,
-    registry::{Found, inbox::Report},
+    registry::{
+        Found,
+        inbox::{Given, Report},
+    },
 };
 
 /// What one answer holds unless more is asked for. Hosts cut or file away longer ones: codex from 10 KB.
@@ -33,6 +36,14 @@ pub(super) fn text(text: String, figures: JsonObject) -> CallToolResult {
     CallToolResult::success(vec![ContentBlock::text(text)]).with_meta(Some(MetaObject(figures)))
 }
 
+/// Adds what an earlier host of this workspace left, once.
+pub(super) fn with_greeting(server: &Server, mut result: CallToolResult) -> CallToolResult {
+    if let Some(greeting) = server.registry.greeting(server.caller) {
+        add(&mut result, "inherited", &json!(greeting), || format!("[{greeting}]"));
+    }
+    result
+}
+
 /// Adds what waits in the caller's inbox, unless the call itself was about that.
 pub(super) fn with_unread(server: &Server, tool: &str, mut result: CallToolResult) -> CallToolResult {
     const NEWEST: usize = 3;
@@ -44,18 +55,23 @@ pub(super) fn with_unread(server: &Server, tool: &str, mut result: CallToolResul
         return result;
     }
     let lines: Vec<String> = newest.iter().map(first_line).collect();
+    add(&mut result, "unread_reports", &json!({"count": unread, "newest": lines}), || {
+        format!("[{unread} unread reports; read_reports has them]\n  {}", lines.join("\n  "))
+    });
+    result
+}
+
+/// Adds a field to a record, which its text repeats, or else a note to a text.
+fn add(result: &mut CallToolResult, field: &str, value: &Value, note: impl FnOnce() -> String) {
     if let Some(Value::Object(record)) = &mut result.structured_content {
-        record.insert("unread_reports".into(), json!({"count": unread, "newest": lines}));
+        record.insert(field.into(), value.clone());
         let same = Value::Object(record.clone()).to_string();
         if result.content.len() == 1 {
             result.content = vec![ContentBlock::text(same)];
         }
     } else {
-        let lines = lines.join("\n  ");
-        let note = format!("[{unread} unread reports; read_reports has them]\n  {lines}");
-        result.content.push(ContentBlock::text(note));
+        result.content.push(ContentBlock::text(note()));
     }
-    result
 }
 
 fn first_line(report: &Report) -> String {
@@ -95,13 +111,20 @@ pub(super) struct ReportRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Value>,
     age_s: u64,
+    /// compere says this of the child, not the child itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    synthetic: bool,
+    /// It was given before, in an answer that may not have arrived.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    again: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     cut: Option<String>,
 }
 
 impl ReportRow {
     /// All of it, or as much as `bytes` allow.
-    pub(super) fn new(report: &Report, bytes: usize) -> Self {
+    pub(super) fn new(given: &Given, bytes: usize) -> Self {
+        let report = &given.report;
         let long = report.bytes() > bytes;
         let cut_note = format!(
             "{} bytes in all: read_reports {{\"after\": {}, \"max_bytes\": {}}}",
@@ -118,6 +141,8 @@ impl ReportRow {
             message: if long { cut(&report.message, bytes) } else { report.message.clone() },
             data: report.data.clone().filter(|_| !long),
             age_s: age(report.at),
+            synthetic: report.synthetic,
+            again: given.again,
             cut: long.then_some(cut_note),
         }
     }
@@ -145,6 +170,12 @@ pub(super) struct ChildRow {
     preset: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
+    /// The screen was put together from part of what was written: a broker was replaced.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
+    /// How long its tree's host has been gone, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostless_s: Option<u64>,
     cwd: String,
     pid: i32,
     offset: u64,
@@ -177,6 +208,8 @@ impl ChildRow {
             program: found.facts.program.clone(),
             preset: found.facts.preset.clone(),
             title: status.title.as_deref().map(|title| cut(title, 80)),
+            stale: status.stale,
+            hostless_s: found.hostless.map(|gone| gone.as_secs()),
             cwd: found.facts.cwd.display().to_string(),
             pid: found.child.pid(),
             offset: found.child.end().0,

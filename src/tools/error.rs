@@ -4,8 +4,11 @@ use rmcp::model::{CallToolResult, ContentBlock, IntoContents};
 
 use crate::{
     child::{Gone, NotTyped, typing::TypingError},
+    journal::NotWritten,
     preset::PresetError,
-    registry::{Denied, NotReported, limits::OverLimit, spawn::SpawnError},
+    registry::{
+        Denied, limits::OverLimit, mail::NotReported, messages::NotSent, spawn::SpawnError, timers::NotWaited,
+    },
 };
 
 /// An answer that says why there is none.
@@ -76,9 +79,41 @@ impl From<NotTyped> for ToolError {
     }
 }
 
+impl From<NotWritten> for ToolError {
+    fn from(not: NotWritten) -> Self {
+        let next = match not {
+            NotWritten::Full { .. } => "Nothing was done. Free some space there, and call again.",
+            NotWritten::ReadOnly { .. } => "Nothing was done. Make it writable, and call again.",
+            NotWritten::Corrupt { .. } | NotWritten::Io { .. } => {
+                "Nothing was done. Call again; if it stays so, `compere doctor` on the command line tells more."
+            }
+        };
+        ToolError::new(not.to_string(), next)
+    }
+}
+
+impl From<NotSent> for ToolError {
+    fn from(not: NotSent) -> Self {
+        match not {
+            NotSent::NotTyped(not) => not.into(),
+            NotSent::NotWritten(not) => not.into(),
+        }
+    }
+}
+
+impl From<NotWaited> for ToolError {
+    fn from(not: NotWaited) -> Self {
+        match not {
+            NotWaited::Gone(gone) => gone.into(),
+            NotWaited::NotWritten(not) => not.into(),
+        }
+    }
+}
+
 impl From<NotReported> for ToolError {
     fn from(not: NotReported) -> Self {
         let next = match not {
+            NotReported::NotWritten(not) => return not.into(),
             NotReported::NoParent => "Only a child that compere spawned can report; tell your user instead.",
             NotReported::Full(_) => "Nothing was stored. Try again in a while, or write to a file.",
         };
@@ -109,6 +144,11 @@ impl From<SpawnError> for ToolError {
     fn from(error: SpawnError) -> Self {
         let next = match &error {
             SpawnError::OverLimit(over) => return (*over).into(),
+            SpawnError::NotWritten(not) => return not.clone().into(),
+            SpawnError::Orphaned { .. } => {
+                "Finish what you have and report it; an MCP host in that workspace takes the tree over again."
+                    .into()
+            }
             SpawnError::Preset(preset) => return preset_error(preset),
             SpawnError::Nothing { presets } => {
                 format!("Give preset (one of {}) or command ([program, arguments…]).", presets.join(", "))

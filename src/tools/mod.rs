@@ -12,7 +12,13 @@ mod spawn;
 mod stop;
 mod timer_wait;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use futures::FutureExt;
 use rmcp::{
@@ -31,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     child::owner::Writer,
     id::Caller,
-    registry::{Registry, spawn::Session},
+    registry::{Registry, inbox::Given, spawn::Session},
 };
 
 pub use self::answer::text_of as text;
@@ -44,6 +50,8 @@ pub struct Server {
     session: Arc<Session>,
     /// Cancelled when the other side has stopped speaking; rmcp itself would let a wait go on for 5 s.
     gone: CancellationToken,
+    /// The last report in an answer of which it is not known that it has arrived.
+    given: Arc<AtomicU64>,
     /// Built once: the macro's default builds all of it at every call.
     router: Arc<ToolRouter<Self>>,
 }
@@ -58,7 +66,33 @@ const INSTRUCTIONS: &str = "compere runs command-line programs (coding agents, s
 impl Server {
     /// For whoever `caller` is, on a connection that ends with `gone`.
     pub fn new(registry: Registry, caller: Caller, session: Session, gone: CancellationToken) -> Self {
-        Server { registry, caller, session: Arc::new(session), gone, router: Arc::new(router()) }
+        let (session, given) = (Arc::new(session), Arc::default());
+        Server { registry, caller, session, gone, given, router: Arc::new(router()) }
+    }
+
+    /// The connection has ended: an answer that nobody has confirmed by calling again may not have arrived.
+    pub fn left(&self) {
+        if self.given.load(Ordering::Relaxed) > 0 {
+            self.registry.unheard(self.caller);
+        }
+    }
+
+    /// These reports are in an answer that is about to go.
+    async fn gave(&self, reports: &[Given]) {
+        if let Some(last) = reports.iter().rfind(|given| !given.again) {
+            self.given.fetch_max(last.report.number, Ordering::Relaxed);
+            self.registry.giving(self.caller, last.report.number).await;
+        } else if let Some(last) = reports.last() {
+            self.given.fetch_max(last.report.number, Ordering::Relaxed);
+        }
+    }
+
+    /// Whoever calls again has got the answers before.
+    fn confirm(&self) {
+        let given = self.given.swap(0, Ordering::Relaxed);
+        if given > 0 {
+            self.registry.heard(self.caller, given);
+        }
     }
 
     /// rmcp says which argument is wrong only by its value: add what the tool takes.
@@ -84,10 +118,7 @@ impl Server {
     }
 
     fn writer(&self) -> Writer {
-        match self.caller {
-            Caller::Person => Writer::Person,
-            Caller::Root(_) | Caller::Child(_) => Writer::Agent,
-        }
+        Writer::of(self.caller)
     }
 }
 
@@ -153,11 +184,17 @@ impl ServerHandler for Server {
             .with_instructions(INSTRUCTIONS)
     }
 
+    async fn ping(&self, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.confirm();
+        Ok(())
+    }
+
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        self.confirm();
         let name = request.name.clone();
         tracing::debug!(tool = %name, caller = %self.caller, "call");
         // rmcp does not answer a request whose handler panicked.
@@ -177,6 +214,7 @@ impl ServerHandler for Server {
         match response {
             Ok(CallToolResponse::Complete(result)) => {
                 let result = self.with_parameters(&name, result);
+                let result = answer::with_greeting(self, result);
                 Ok(answer::with_unread(self, &name, result).into())
             }
             other => other,
@@ -191,9 +229,12 @@ mod tests {
     use rmcp::{ServiceExt, handler::server::router::tool::ToolRoute};
 
     use super::*;
-    use crate::registry::{Place, limits::Limits};
+    use crate::{
+        journal::Journal,
+        registry::{Place, limits::Limits, roots::Orphans},
+    };
 
-    fn server() -> Server {
+    fn server(dir: &tempfile::TempDir) -> Server {
         let nowhere = PathBuf::from("/nonexistent");
         let place = Place {
             exe: nowhere.clone(),
@@ -201,16 +242,19 @@ mod tests {
             keepers: nowhere.clone(),
             files: nowhere.clone(),
             presets: None,
+            trust: None,
         };
         let session =
             Session { cwd: nowhere.clone(), workspace: nowhere, env: Arc::default(), user: "ada".into() };
-        let registry = Registry::new(place, Limits::default(), 0);
+        let (journal, _) = Journal::open(dir.path()).unwrap();
+        let registry = Registry::new(place, Limits::default(), Orphans::default(), journal);
         Server::new(registry, Caller::Person, session, CancellationToken::new())
     }
 
     #[tokio::test]
     async fn a_tool_that_panics_answers_with_an_error_and_the_others_work_on() {
-        let mut server = server();
+        let dir = tempfile::tempdir().unwrap();
+        let mut server = server(&dir);
         let mut router = (*server.router).clone();
         let panics = Tool::new("panics", "fails", Arc::new(JsonObject::new()));
         router.add_route(ToolRoute::new_dyn(panics, |_| Box::pin(async { panic!("a defect") })));

@@ -29,7 +29,8 @@ struct Read {
 
 #[tool_router(router = read_reports_router, vis = "pub(super)")]
 impl Server {
-    /// Read what your children reported, oldest first. Reading acknowledges; `next` is the `after` that continues.
+    /// Read what your children reported, oldest first. Reading acknowledges, once you call again; `next` is the `after`
+    /// that continues.
     #[tool(annotations(
         title = "Read reports",
         read_only_hint = false,
@@ -39,7 +40,9 @@ impl Server {
     async fn read_reports(&self, Parameters(ask): Parameters<ReadReports>) -> Answer {
         let bytes = ask.max_bytes.map_or(BYTES, |bytes| bytes.clamp(1, MAX_BYTES as u64) as usize);
         let (reports, more) = self.registry.read_reports(self.caller, ask.after, bytes);
-        let next = reports.last().map_or_else(|| self.registry.last_report(self.caller), |last| last.number);
+        self.gave(&reports).await;
+        let next =
+            reports.last().map_or_else(|| self.registry.last_report(self.caller), |last| last.report.number);
         let reports = reports.iter().map(|report| ReportRow::new(report, bytes)).collect();
         Ok(record(&Read { reports, next, more }))
     }

@@ -9,7 +9,7 @@ use super::{
     answer::record,
     error::{Answer, ToolError},
 };
-use crate::registry::inbox::ReportStatus;
+use crate::registry::{inbox::ReportStatus, mail::Letter};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +53,8 @@ impl Server {
         if ask.message.trim().is_empty() {
             return Err(ToolError::new("the message is empty", "Say what your parent needs to know."));
         }
-        let (report, to) = self.registry.report(self.caller, ask.status, ask.message, attached)?;
+        let letter = Letter { status: ask.status, message: ask.message, data: attached, synthetic: false };
+        let (report, to) = self.registry.report(self.caller, letter).await?;
         Ok(record(&Reported { report, to: to.to_string() }))
     }
 }

@@ -47,7 +47,7 @@ impl Server {
                 "Wait until they give it back; a message would be held for then.",
             ));
         }
-        let receipt = found.child.keys(ask.keys, self.writer(), patience(None)).await?;
+        let receipt = self.registry.keys(&found, ask.keys, self.writer(), patience(None)).await?;
         Ok(receipt_answer(&found, &receipt, self.writer()))
     }
 }

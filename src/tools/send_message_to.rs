@@ -56,7 +56,8 @@ impl Server {
     ))]
     async fn send_message_to(&self, Parameters(ask): Parameters<SendMessageTo>) -> Answer {
         let found = self.registry.find(self.caller, &ask.to, Act::Write)?;
-        let receipt = found.child.message(&ask.message, self.writer(), patience(ask.wait_ms)).await?;
+        let (writer, wait) = (self.writer(), patience(ask.wait_ms));
+        let receipt = self.registry.message(&found, &ask.message, writer, wait).await?;
         Ok(receipt_answer(&found, &receipt, self.writer()))
     }
 }

@@ -1,6 +1,6 @@
 //! `spawn`: start a child.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use rmcp::{handler::server::wrapper::Parameters, schemars, tool, tool_router};
 use schemars::JsonSchema;
@@ -70,11 +70,7 @@ impl Server {
             message: ask.message,
         };
         let spawned = self.registry.spawn(self.caller, &self.session, wish).await?;
-        let mut delivery = None;
-        if let Some(message) = &spawned.message {
-            let receipt = spawned.child.message(message, self.writer(), Duration::ZERO).await?;
-            delivery = Some(receipt.delivery.to_string());
-        }
+        let delivery = spawned.message.as_ref().map(|receipt| receipt.delivery.to_string());
         let found = self.registry.find(self.caller, &spawned.child.id().to_string(), Act::See)?;
         let next = if found.facts.preset.is_none() {
             "Nobody has told compere what this program looks like when idle: wait with timer_wait for a pattern or its exit."

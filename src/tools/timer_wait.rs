@@ -113,6 +113,9 @@ impl Server {
             woke = waiting => woke?,
             () = tell_progress(&context, began) => return Err(cancelled()),
         };
+        if let Woke::Reports(reports, _) = &woke {
+            self.gave(reports).await;
+        }
         Ok(record(&Answered { waited_ms: began.elapsed().as_millis() as u64, ..self.answered(woke) }))
     }
 
@@ -187,11 +190,8 @@ impl Server {
             Woke::Timer => Answered { woke: "timer", ..Answered::default() },
             Woke::Reports(reports, more) => Answered {
                 woke: "report",
-                child: reports.first().map(|report| report.from.to_string()),
-                reports: reports
-                    .iter()
-                    .map(|report| ReportRow::new(report, Registry::REPORT_BYTES))
-                    .collect(),
+                child: reports.first().map(|given| given.report.from.to_string()),
+                reports: reports.iter().map(|given| ReportRow::new(given, Registry::REPORT_BYTES)).collect(),
                 more_reports: Some(more).filter(|more| *more > 0),
                 ..Answered::default()
             },

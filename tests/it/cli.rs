@@ -68,7 +68,7 @@ impl Company {
     #[track_caller]
     fn ok(&self, args: &[&str]) -> String {
         let said = self.run(args);
-        assert!(said.status.success(), "{args:?}: {} {}", said.out, said.err);
+        assert!(said.status.success(), "{args:?}: {} {} {}", said.status, said.out, said.err);
         said.out
     }
 

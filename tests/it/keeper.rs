@@ -1,6 +1,9 @@
 //! Keepers as they are: real processes, real pseudo-terminals, `sh`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod checkpoint;
+mod typed;
+
 use std::{
     fmt::Debug,
     fs::File,
@@ -19,11 +22,12 @@ use compere::{
     },
 };
 use rustix::process::{Pid, Signal};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 const EXE: &str = env!("CARGO_BIN_EXE_compere");
 /// A hang becomes a failure with a name; nothing waits so long otherwise.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 fn spec(dir: &Path, argv: &[&str]) -> Spec {
     Spec {
@@ -34,19 +38,20 @@ fn spec(dir: &Path, argv: &[&str]) -> Spec {
         size: Size::DEFAULT,
         ring: dir.join("ring"),
         socket: dir.join("socket"),
+        about: Value::Null,
     }
 }
 
 /// A running keeper. Nothing of it is left when this goes.
-struct Kept {
+pub(crate) struct Kept {
     dir: tempfile::TempDir,
     process: Child,
-    keeper: Pid,
-    child: Pid,
+    pub(crate) keeper: Pid,
+    pub(crate) child: Pid,
 }
 
 impl Kept {
-    fn sh(script: &str) -> Kept {
+    pub(crate) fn sh(script: &str) -> Kept {
         Kept::with(script, |_| {})
     }
 
@@ -64,11 +69,11 @@ impl Kept {
         }
     }
 
-    fn ring(&self) -> PathBuf {
+    pub(crate) fn ring(&self) -> PathBuf {
         self.dir.path().join("ring")
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("socket")
     }
 
@@ -87,7 +92,7 @@ impl Kept {
     }
 
     /// Waits until the keeper has ended by itself, and looks at what it left.
-    fn ended(mut self) -> compere::keeper::Record {
+    pub(crate) fn ended(mut self) -> compere::keeper::Record {
         assert!(self.process.wait().unwrap().success());
         assert!(!self.socket().exists());
         assert!(!Ring::is_kept(&self.ring()).unwrap());
@@ -303,6 +308,8 @@ fn hello_tells_who_is_there() {
                 end: Offset(7),
                 size: Size { rows: 1, cols: 1000 },
                 exit: None,
+                typed: vec![],
+                forgotten: 0,
             }
         );
         Some(())
@@ -843,6 +850,11 @@ fn what_cannot_be_started_is_refused_by_name_and_leaves_nothing() {
     );
     refused!(|spec: &mut Spec| spec.ring = "/no/such/ring".into(), StartError::Files { .. });
     refused!(|spec: &mut Spec| spec.argv[1] = "x".repeat(5 << 20), StartError::BadSpec { .. });
+    // Two quotes, so this is one byte too many.
+    refused!(
+        |spec: &mut Spec| spec.about = Value::String("x".repeat((64 << 10) - 1)),
+        StartError::AboutTooLong { bytes: 65_537, limit: 65_536 }
+    );
 
     let scripts = tempfile::tempdir().unwrap();
     let script = executable(scripts.path(), "script", "#!/no/such/interpreter\n");

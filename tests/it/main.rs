@@ -5,14 +5,21 @@
 
 mod support;
 
+mod adoption;
+mod boundary;
 mod cli;
 mod front;
+mod frozen;
+mod hostile;
 mod keeper;
 mod keys;
 mod message;
 mod nested;
 mod read;
+mod replaced;
 mod rules;
 mod spawn;
 mod stop;
+mod trust;
+mod upgrade;
 mod wait;

@@ -229,12 +229,14 @@ async fn a_person_keeps_agents_out_and_is_not_kept_out() {
         person.spawn(sh("stty -echo; echo ready; while read line; do echo \"got <$line>\"; done")).await;
     person.line(&child, "^ready$").await;
     assert_eq!(person.row(&child).await["owner_who"], "ada");
-    // No agent has a person's child below it; so the agent's message goes to the child's handle.
-    let handle = company.registry().family(Caller::Person).pop().unwrap().child;
-    let held = handle.message("from the agent", Writer::Agent, Duration::from_secs(20)).await.unwrap();
+    // No agent has a person's child below it; so the agent's message does not go by the tools.
+    let registry = company.registry();
+    let found = registry.family(Caller::Person).pop().unwrap();
+    let wait = Duration::from_secs(20);
+    let held = registry.message(&found, "from the agent", Writer::Agent, wait).await.unwrap();
     assert_eq!(held.outcome, None, "held at once, however long one would wait");
     assert_eq!(person.row(&child).await["held"], 1);
-    let typed = handle.message("from the person", Writer::Person, Duration::from_secs(20)).await.unwrap();
+    let typed = registry.message(&found, "from the person", Writer::Person, wait).await.unwrap();
     assert!(matches!(typed.outcome, Some(Outcome::Typed { .. })));
     person.line(&child, "^got <from the person>$").await;
     assert_eq!(person.all(&child).await, "ready\ngot <from the person>\n");

@@ -6,14 +6,17 @@ use compere::tools;
 use serde_json::{Value, json};
 
 /// The order of knowledge: each module uses only what stands to its left.
-const ORDER: [&str; 11] =
-    ["id", "keeper", "child", "preset", "registry", "tools", "ipc", "front", "broker", "cli", "main"];
+const ORDER: [&str; 12] = [
+    "id", "keeper", "child", "preset", "journal", "registry", "tools", "ipc", "front", "broker", "cli",
+    "main",
+];
 
 /// Where each outside crate may be named, as beginnings of paths below `src`.
-const PLACES: [(&str, &[&str]); 3] = [
+const PLACES: [(&str, &[&str]); 4] = [
     ("portable_pty", &["keeper"]),
     ("alacritty_terminal", &["child"]),
-    ("rmcp", &["tools", "broker.rs", "cli"]),
+    ("rusqlite", &["journal"]),
+    ("rmcp", &["tools", "broker", "cli"]),
 ];
 
 /// All that a host is told of the tools costs every conversation this much.

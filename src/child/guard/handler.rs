@@ -51,13 +51,10 @@ impl Handler for Guard<'_> {
 
     pass_on! { keeps:
         save_cursor_position();
-        set_horizontal_tabstop();
-        clear_tabs(mode: TabulationClearMode);
         set_tabs(interval: u16);
         terminal_attribute(attr: Attr);
         set_keypad_application_mode();
         unset_keypad_application_mode();
-        set_active_charset(index: CharsetIndex);
         configure_charset(index: CharsetIndex, charset: StandardCharset);
         set_color(index: usize, color: Rgb);
         reset_color(index: usize);
@@ -227,6 +224,7 @@ impl Handler for Guard<'_> {
                 }
             }
             PrivateMode::Unknown(1048) => self.term.save_cursor_position(),
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_columns(),
             mode => self.term.set_private_mode(mode),
         }
     }
@@ -252,6 +250,7 @@ impl Handler for Guard<'_> {
                 self.extra.saved_primary = None;
                 self.term.unset_private_mode(mode);
             }
+            PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_columns(),
             mode => self.term.unset_private_mode(mode),
         }
     }
@@ -264,19 +263,37 @@ impl Handler for Guard<'_> {
 
     /// A full stack loses its top and not its bottom: the mode now is right, and only that can be done through Term.
     fn push_keyboard_mode(&mut self, mode: KeyboardModes) {
-        let depth = self.keyboard_depth();
-        let full = *depth == KEYBOARDS_MAX;
-        *depth += usize::from(!full);
-        if full {
-            self.term.pop_keyboard_modes(1);
+        if self.keyboards().len() == KEYBOARDS_MAX {
+            self.pop_keyboard_modes(1);
         }
+        self.keyboards().push(mode.bits());
         self.term.push_keyboard_mode(mode);
     }
 
     fn pop_keyboard_modes(&mut self, count: u16) {
-        let depth = self.keyboard_depth();
-        *depth = depth.saturating_sub(count.into());
+        let stack = self.keyboards();
+        stack.truncate(stack.len().saturating_sub(count.into()));
         self.term.pop_keyboard_modes(count);
+    }
+
+    fn set_horizontal_tabstop(&mut self) {
+        let column = self.column();
+        self.tabs()[column] = true;
+        self.term.set_horizontal_tabstop();
+    }
+
+    fn clear_tabs(&mut self, mode: TabulationClearMode) {
+        let column = self.column();
+        match mode {
+            TabulationClearMode::Current => self.tabs()[column] = false,
+            TabulationClearMode::All => self.tabs().fill(false),
+        }
+        self.term.clear_tabs(mode);
+    }
+
+    fn set_active_charset(&mut self, index: CharsetIndex) {
+        self.extra.charset = index as u8;
+        self.term.set_active_charset(index);
     }
 
     /// Titles are kept here and not in Term: no control character, bounded length, few saved.

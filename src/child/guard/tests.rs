@@ -97,6 +97,13 @@ fn all_ways_to_the_alternate_screen_lead_back() {
 }
 
 #[test]
+fn a_change_of_columns_ends_the_margins() {
+    for change in ["\x1b[?3h", "\x1b[?3l"] {
+        answer(format!("\x1b[2;3r{change}\x1bP$qr\x1b\\").as_bytes(), "\x1bP1$r1;4r\x1b\\");
+    }
+}
+
+#[test]
 fn a_cursor_saved_before_a_resize_stays_on_the_screen() {
     let (mut screen, _) = fed(b"\x1b[4;10H\x1b7\x1b[?47h");
     screen.resize(Size { rows: 1, cols: 2 });
@@ -190,7 +197,7 @@ fn answers_are_those_of_a_dark_xterm() {
         b"\x1b[1;4:3;31;48;5;9m\x1bP$qm\x1b\\\x1bP$q q\x1b\\\x1bP$qx\x1b\\",
         "\x1bP1$r0;1;4:3;31;48;5;9m\x1b\\\x1bP1$r2 q\x1b\\\x1bP0$r\x1b\\",
     );
-    answer(b"\x1bP+q544e\x1b\\\x1bP+q\nrm\x1b\\", "\x1bP0+r544e\x1b\\\x1bP0+r\x1b\\");
+    answer(b"\x1bP+q544e\x1b\\\x1bP+q\nrm\x1b\\", "\x1bP0+r\x1b\\\x1bP0+r\x1b\\");
     answer(b"\x1b]7501;?\x1b\\\x1b]7501;?\x07", "\x1b]7501;?\x1b\\\x1b]7501;?\x07");
     answer(b"\x1b]52;c;?\x07\x1b[7$p", "\x1b[7;0$y");
     answer(b"\x1b[5 q\x1bP$q q\x1b\\", "\x1bP1$r5 q\x1b\\");

@@ -1,5 +1,10 @@
 //! Screens from bytes, cut anywhere, hostile or not.
 
+use alacritty_terminal::{
+    index::{Column, Line},
+    vte::ansi::{Color, NamedColor},
+};
+
 use super::*;
 use crate::child::status::ProgramState;
 
@@ -142,6 +147,30 @@ fn sizes_are_clamped_and_text_reflows() {
 }
 
 #[test]
+fn a_row_that_a_resize_has_lengthened_is_erased_whole() {
+    let wide = Size { rows: 4, cols: 20 };
+    let pen = |screen: &Screen, col| screen.emulator.term.grid()[Line(1)][Column(col)].bg;
+    let mut screen = fed("\x1b[44m\x1b[2J\x1b[m");
+    screen.resize(wide);
+    let _ = screen.feed(b"\x1b[2J", Instant::now());
+    assert_eq!(pen(&screen, 5), Color::Named(NamedColor::Background));
+    let mut screen = fed("\x1b[44m\x1b[?1049h\x1b[?1049l\x1b[m");
+    screen.resize(wide);
+    let _ = screen.feed(b"\x1b[?1049h", Instant::now());
+    assert_eq!(pen(&screen, 5), Color::Named(NamedColor::Background));
+}
+
+#[test]
+fn the_cursor_saved_on_the_way_to_the_alternate_screen_moves_with_its_text() {
+    for back in ["\x1b[?1049l", "\x1b[?47l"] {
+        let mut screen = fed("0123456789abc\x1b[?1049h");
+        screen.resize(Size { rows: 4, cols: 20 });
+        let _ = screen.feed(format!("{back}\x1b8x").as_bytes(), Instant::now());
+        assert_eq!(screen.text(0).lines, ["0123456789abcx"], "{back}");
+    }
+}
+
+#[test]
 fn facts_are_told() {
     let mut screen = fed("\x1b]0;a title\x07\x1b[?1;1004;2004h\x1b[2;3H\x1b[?25l\x07");
     assert_eq!(screen.title(), Some("a title"));
@@ -168,10 +197,10 @@ fn an_osc_that_never_ends_costs_nothing_and_ends() {
 }
 
 /// xorshift64, so that a failure can be had again.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
+    pub(super) fn roll(&mut self, below: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

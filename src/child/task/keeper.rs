@@ -48,7 +48,11 @@ impl Task {
 
     fn event(&mut self, event: Event<'_>, now: Instant) {
         match event {
-            Event::Hello { start, .. } => self.end = self.end.max(start),
+            Event::Hello { version, start, typed, forgotten, .. } => {
+                self.end = self.end.max(start);
+                self.speaks = Some(version);
+                self.settle(&typed, forgotten);
+            }
             Event::Output { from, bytes } => self.output(from, bytes, now),
             Event::Data { req, from, end, bytes, .. } => self.data(req, from, end, bytes),
             Event::Written { id } => {
@@ -87,11 +91,21 @@ impl Task {
             // Only a keeper that outran us by a whole ring skips: then the screen is no longer what it was.
             tracing::warn!(child = %self.id, dropped = from - self.end, "output left the ring before it was read");
         }
-        self.end = from + bytes.len();
+        // What an earlier broker has answered must not be answered twice.
+        let old = bytes.len().min((self.answered - from) as usize);
+        for (piece, new) in [(&bytes[..old], false), (&bytes[old..], true)] {
+            if piece.is_empty() {
+                continue;
+            }
+            self.end = if new { from + bytes.len() } else { from + old };
+            let fed = self.screen.feed(piece, now);
+            if new {
+                self.answer(fed);
+            }
+        }
         self.shared_end.store(self.end.0, Ordering::Release);
-        let fed = self.screen.feed(bytes, now);
-        self.answer(fed);
         self.reducer.output(now);
+        self.save_if_due();
         for finder in self.finders.values_mut() {
             finder.output(from, bytes);
         }
@@ -100,7 +114,12 @@ impl Task {
 
     /// What the emulator says goes to the program like typed input, but nobody waits for it to be taken.
     pub(super) fn answer(&mut self, fed: Fed) {
-        if !fed.answers.is_empty() {
+        if fed.answers.is_empty() {
+            return;
+        }
+        if self.speaks >= Some(wire::KNOWS_TYPE) {
+            self.send(Request::Answer { at: self.end, bytes: &fed.answers });
+        } else {
             self.send(Request::Input { id: 0, bytes: &fed.answers });
         }
     }
@@ -172,7 +191,7 @@ impl Task {
         if !self.reap() {
             tracing::error!(child = %self.id, "its keeper lives and does not take a connection");
         }
-        self.keeper_ended();
+        self.keeper_ended(None);
     }
 
     /// Waits for the keeper's end, which nobody else may. It closes its connections last, so this is short; a keeper
@@ -180,7 +199,11 @@ impl Task {
     fn reap(&mut self) -> bool {
         const TRIES: u32 = 500;
         for _ in 0..TRIES {
-            if !matches!(self.process.try_wait(), Ok(None)) {
+            let gone = match &mut self.process {
+                Some(process) => !matches!(process.try_wait(), Ok(None)),
+                None => !Ring::is_kept(&self.ring).unwrap_or(false),
+            };
+            if gone {
                 return true;
             }
             std::thread::park_timeout(Duration::from_millis(10));
@@ -198,10 +221,14 @@ impl Task {
     }
 
     /// The ring is all there is now: the last bytes and the exit are in it.
-    fn keeper_ended(&mut self) {
+    pub(super) fn keeper_ended(&mut self, dead: Option<&str>) {
         let now = Instant::now();
         let record = record(&self.ring);
+        // A keeper that was killed could not take its socket away.
+        let _ = std::fs::remove_file(&self.socket);
         if let Some(record) = &record {
+            self.speaks = Some(if record.about.is_some() { wire::VERSION } else { 1 });
+            self.settle(&record.typed, record.forgotten);
             while self.end < record.end {
                 let Ok((from, bytes)) = record.read(self.end, Ring::HELD) else { break };
                 if bytes.is_empty() {
@@ -212,9 +239,10 @@ impl Task {
         }
         match record.and_then(|record| record.exit) {
             Some(exit) => self.reducer.exited(exit),
-            None => self.reducer.lost("its keeper has ended without telling how it went"),
+            None => self.reducer.lost(dead.unwrap_or("its keeper died")),
         }
         self.look(now);
+        self.unsettled.clear();
         self.ask_again();
         self.finders.clear();
         if let Some(stopping) = self.stopping.take() {

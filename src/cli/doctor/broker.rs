@@ -80,11 +80,12 @@ async fn ask(door: &Door) -> (Seen, Finding) {
     let keeps: HashSet<String> = ls::children(&list).map(|child| word(child, "child").to_owned()).collect();
     let live = ls::children(&list).filter(|child| !ls::ended(child)).count();
     let found = format!("{version}, process {pid}, {live} children live; you are {you}");
-    let ours = env!("CARGO_PKG_VERSION");
+    let ours = front::VERSION;
     let finding = if version == ours {
         Finding::ok("broker", found)
     } else {
-        let todo = format!("this is {ours}: `compere stop --all`, and the next broker is of the new version");
+        let todo =
+            format!("this is {ours}; of the two, the newer one's `compere upgrade` makes the broker its own");
         Finding::warn("broker", found, todo)
     };
     (if you == "person" { Seen::Running { pid: pid as i32, keeps } } else { Seen::Unsure }, finding)

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use compere::{
     id::{Caller, RootId},
     ipc::eof::EofHook,
-    registry::{Place, Registry, limits::Limits, spawn::Session},
+    journal::Journal,
+    registry::{Place, Registry, limits::Limits, roots::Orphans, spawn::Session},
     tools::Server,
 };
 use futures::future::join_all;
@@ -29,7 +30,7 @@ impl Company {
     /// With these limits.
     pub(crate) fn with(limits: Limits) -> Self {
         let dir = short_dir();
-        for name in ["k", "work"] {
+        for name in ["k", "work", "state"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         let place = Place {
@@ -37,9 +38,11 @@ impl Company {
             socket: dir.path().join("broker.sock"),
             keepers: dir.path().join("k"),
             files: dir.path().join("k"),
-            presets: None,
+            presets: Some(dir.path().join("presets")),
+            trust: None,
         };
-        Company { registry: Registry::new(place, limits, 0), dir }
+        let (journal, _) = Journal::open(&dir.path().join("state")).unwrap();
+        Company { registry: Registry::new(place, limits, Orphans::default(), journal), dir }
     }
 
     /// What decides.
@@ -47,7 +50,7 @@ impl Company {
         &self.registry
     }
 
-    /// Its directory; clients are in `work` below it.
+    /// Its directory; clients are in `work` below it, the user's presets, if any, in `presets`.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }

@@ -48,11 +48,23 @@ pub(crate) fn kill(pid: i32) {
     gone(pid);
 }
 
-/// Waits for the ends of fronts whose broker has gone, and of brokers that came too late to be the one.
-pub(crate) fn fronts_gone(dir: &Path) {
-    let short =
-        ["", "broker ", "broker --detach "].map(|arguments| format!("{} {arguments}", super::COMPERE));
-    mentioning(dir).into_iter().filter(|pid| short.contains(&command_line(*pid))).for_each(gone);
+/// Ends the fronts, whose hosts have gone or are about to.
+pub(crate) fn end_fronts(dir: &Path) {
+    for pid in running(dir, &[""]) {
+        let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM);
+        gone(pid);
+    }
+}
+
+/// Waits for the ends of brokers that came too late to be the one.
+pub(crate) fn brokers_gone(dir: &Path) {
+    running(dir, &["broker ", "broker --detach "]).into_iter().for_each(gone);
+}
+
+/// Who runs `compere` with one of these arguments.
+fn running(dir: &Path, arguments: &[&str]) -> Vec<i32> {
+    let lines: Vec<String> = arguments.iter().map(|line| format!("{} {line}", super::COMPERE)).collect();
+    mentioning(dir).into_iter().filter(|pid| lines.contains(&command_line(*pid))).collect()
 }
 
 /// Kills what mentions the directory until nothing does; answers what there was.

@@ -177,6 +177,11 @@ impl Answer {
         body.collect()
     }
 
+    /// Its structured content.
+    pub(crate) fn record(&self) -> Value {
+        self.0.structured_content.clone().unwrap_or_default()
+    }
+
     /// Whether it is an error.
     pub(crate) fn is_error(&self) -> bool {
         self.0.is_error == Some(true)

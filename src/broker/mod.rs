@@ -1,20 +1,22 @@
 //! The broker: one per user and runtime directory. Listens, greets, and serves the tools to each connection under its
 //! own identity. Wires everything together, and ends when nothing is left to keep.
 
+mod config;
+mod log;
+
 use std::{
     fs::OpenOptions,
     io::{self, Write},
-    os::{fd::AsFd, unix::fs::OpenOptionsExt},
-    path::{Path, PathBuf},
+    os::fd::AsFd,
+    path::PathBuf,
     process::{ExitCode, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use etcetera::BaseStrategy;
 use rmcp::ServiceExt;
 use tokio::{
     io::{AsyncReadExt, BufReader},
@@ -30,20 +32,16 @@ use crate::{
         door::Door,
         eof::EofHook,
         hello::{self, Hello, Refused, Welcome},
+        home::Home,
         lines::first_request,
     },
-    keeper::Ring,
-    registry::{Place, Registry, limits::Limits},
+    journal::Journal,
+    registry::{Place, Registry},
     tools::Server,
 };
 
-/// What the user decides, in `config.json` of compere's configuration directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// How many children there may be.
-    pub limits: Limits,
-}
+pub use self::config::{Config, config_dir, read_config, state_dir};
+use self::log::log_to;
 
 /// Connections at once; each is one host, nested agent or command.
 const MAX_CONNECTIONS: usize = 512;
@@ -123,76 +121,39 @@ pub async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let state = etcetera::base_strategy::Xdg::new().ok().and_then(|xdg| xdg.state_dir());
-    let files = door.files(state).unwrap_or_else(|error| {
-        tracing::warn!(%error, "files for children are put into the runtime directory");
-        door.keepers()
-    });
-    let presets = config_dir().map(|dir| dir.join("presets"));
-    let place = Place { exe, socket: door.socket(), keepers: door.keepers(), files, presets };
-    let config = config();
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "listening");
+    let home = match Home::find(&door, &lock) {
+        Ok(home) => home,
+        Err(error) => {
+            say(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    let presets = home.config.as_ref().map(|dir| dir.join("presets"));
+    let (socket, keepers) = (door.socket(), door.keepers());
+    let place = Place { exe, socket, keepers, files: home.files, presets, trust: home.trust };
+    let config = Config::or_default(home.config.as_deref());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "begins");
+    let (journal, past) = match Journal::open(&home.state) {
+        Ok(opened) => opened,
+        Err(error) => {
+            say(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    let registry = Registry::new(place, config.limits, config.orphans, journal);
+    // Before anybody is served: whoever calls finds what there was.
+    registry.recover(past).await;
     say("listening");
     close_stdout();
-    let last = place.last_child();
-    sweep(&place);
-    let registry = Registry::new(place, config.limits, last);
     Broker { registry, listener, socket: door.socket() }.serve().await;
     drop(lock);
     ExitCode::SUCCESS
-}
-
-/// Where the user's configuration is: `$XDG_CONFIG_HOME/compere` or `~/.config/compere`.
-pub fn config_dir() -> Option<PathBuf> {
-    etcetera::base_strategy::Xdg::new().ok().map(|xdg| xdg.config_dir().join("compere"))
-}
-
-/// The user's configuration, or what is wrong with it.
-pub fn read_config() -> Result<Config, String> {
-    let Some(path) = config_dir().map(|dir| dir.join("config.json")) else { return Ok(Config::default()) };
-    match std::fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Config::default()),
-        Err(error) => Err(format!("{}: {error}", path.display())),
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display())),
-    }
-}
-
-fn config() -> Config {
-    read_config().unwrap_or_else(|error| {
-        // The limits that hold without a word are the strict ones; `compere doctor` says this too.
-        tracing::error!(error, "the configuration cannot be read; the defaults hold");
-        Config::default()
-    })
 }
 
 /// How long a broker without anything to do stays.
 fn linger() -> Duration {
     const DEFAULT: Duration = Duration::from_secs(60);
     std::env::var(LINGER).ok().and_then(|ms| ms.parse().ok()).map_or(DEFAULT, Duration::from_millis)
-}
-
-/// Removes what children of earlier brokers left, once their keepers have ended too.
-fn sweep(place: &Place) {
-    let dirs =
-        [&place.keepers, &place.files].map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten());
-    for entry in dirs.into_iter().flatten() {
-        let path = entry.path();
-        let name = entry.file_name();
-        let Some(stem) = name.to_str().and_then(|name| name.split_once('.')).map(|(stem, _)| stem) else {
-            continue;
-        };
-        let ring = place.keepers.join(format!("{stem}.ring"));
-        // What cannot be looked at is left alone.
-        if Ring::is_kept(&ring).unwrap_or_else(|_| ring.exists()) {
-            tracing::warn!(child = stem, "runs without a broker; `compere doctor` can end it");
-            continue;
-        }
-        let removed =
-            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        if let Err(error) = removed {
-            tracing::warn!(path = %path.display(), %error, "could not be removed");
-        }
-    }
 }
 
 struct Broker {
@@ -207,9 +168,13 @@ impl Broker {
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let (connections, changes) = watch::channel(());
         let count = Arc::new(AtomicUsize::new(0));
+        let mut unneeded = false;
         tokio::select! {
             () = self.accept(&stop, &tasks, &room, &count, &connections) => {}
-            () = self.unneeded(&count, changes) => tracing::info!("nothing is left to keep"),
+            () = self.unneeded(&count, changes) => {
+                tracing::info!("nothing is left to keep");
+                unneeded = true;
+            }
             () = signalled() => tracing::info!("signalled"),
         }
         // The door first: whoever comes now starts another broker.
@@ -217,7 +182,11 @@ impl Broker {
         stop.cancel();
         tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
-        self.registry.close();
+        // A successor takes up what there is; nobody came for what is left of those that have ended.
+        if unneeded {
+            self.registry.close();
+        }
+        self.registry.flush().await;
     }
 
     async fn accept(
@@ -271,6 +240,7 @@ impl Broker {
         let linger = linger();
         let mut idle = Duration::ZERO;
         loop {
+            self.registry.watch_roots().await;
             let load = self.registry.load();
             let busy = count.load(Ordering::SeqCst) > 0 || load.live > 0;
             let readers = if load.ended > 0 || load.unread > 0 { linger * PATIENCE } else { linger };
@@ -325,8 +295,14 @@ async fn serve(
     let server = Server::new(registry.clone(), caller, hello.session(), gone.clone());
     let Some(first) = first_request(&mut read).await? else { return Ok(()) };
     let read = io::Cursor::new(first).chain(read);
-    let running = server.serve((EofHook::new(read, gone), write)).await?;
-    running.waiting().await?;
+    let served = server.clone();
+    let ended = async {
+        server.serve((EofHook::new(read, gone), write)).await?.waiting().await?;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+    };
+    let ended = ended.await;
+    served.left();
+    ended?;
     tracing::info!(%caller, "disconnected");
     Ok(())
 }
@@ -348,57 +324,5 @@ async fn signalled() {
 fn close_stdout() {
     if let Ok(null) = OpenOptions::new().write(true).open("/dev/null") {
         let _ = rustix::stdio::dup2_stdout(null.as_fd());
-    }
-}
-
-/// Logs to a file of bounded size. Its level is `COMPERE_LOG`'s, or info.
-fn log_to(path: &Path) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("COMPERE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("compere=info"));
-    if let Ok(log) = Log::open(path.to_owned()) {
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_ansi(false)
-            .with_writer(Mutex::new(log))
-            .init();
-    }
-}
-
-/// A file that makes way for a new one when it is full; one old one is kept.
-struct Log {
-    path: PathBuf,
-    file: std::fs::File,
-    written: u64,
-}
-
-impl Log {
-    const MAX: u64 = 1 << 20;
-
-    fn open(path: PathBuf) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
-        let file = options.open(&path)?;
-        let written = file.metadata()?.len();
-        Ok(Log { path, file, written })
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.written + line.len() as u64 > Self::MAX {
-            std::fs::rename(&self.path, self.path.with_extension("log.1"))?;
-            *self = Log::open(std::mem::take(&mut self.path))?;
-        }
-        let written = self.file.write(line)?;
-        self.written += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }

@@ -1,0 +1,61 @@
+//! The broker's log: a file of bounded size.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+/// Logs to a file of bounded size. Its level is `COMPERE_LOG`'s, or info.
+pub(super) fn log_to(path: &Path) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("COMPERE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("compere=info"));
+    if let Ok(log) = Log::open(path.to_owned()) {
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(false)
+            .with_writer(Mutex::new(log))
+            .init();
+    }
+}
+
+/// A file that makes way for a new one when it is full; one old one is kept.
+struct Log {
+    path: PathBuf,
+    file: std::fs::File,
+    written: u64,
+}
+
+impl Log {
+    const MAX: u64 = 1 << 20;
+
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+        let file = options.open(&path)?;
+        let written = file.metadata()?.len();
+        Ok(Log { path, file, written })
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.written + line.len() as u64 > Self::MAX {
+            std::fs::rename(&self.path, self.path.with_extension("log.1"))?;
+            *self = Log::open(std::mem::take(&mut self.path))?;
+        }
+        let written = self.file.write(line)?;
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,169 @@
+//! What a child's thread begins with: a new screen for a child that was just spawned, and for one that an earlier
+//! broker had, the screen and the messages as that one left them.
+
+use std::{
+    io,
+    os::unix::net::UnixStream,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::{Job, Outcome, Task};
+use crate::{
+    child::{Kept, Told, delivery::DeliveryId, screen::Screen},
+    id::{Offset, Size},
+    keeper::{
+        self, Record, Typed,
+        wire::{self, Request},
+    },
+};
+
+/// See the module.
+pub(super) struct Origin {
+    pub(super) stream: Option<UnixStream>,
+    pub(super) process: Option<std::process::Child>,
+    pub(super) child: i32,
+    pub(super) screen: Screen,
+    /// What the child had written when the screen was so.
+    pub(super) at: Offset,
+    pub(super) answered: Offset,
+    pub(super) stale: bool,
+    pub(super) speaks: Option<u32>,
+    pub(super) jobs: Vec<Job>,
+    pub(super) behind: Option<Behind>,
+    pub(super) dead: Option<&'static str>,
+}
+
+/// Who asks of a child that was just taken up gets no answer before all that was written is on the screen; but a keeper
+/// that is stopped is not waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Behind {
+    /// What the child had written by then.
+    pub(super) of: Offset,
+    pub(super) until: Instant,
+}
+
+/// Where a child comes from, made ready. A keeper that cannot be reached is taken for gone.
+pub(super) fn origin(kept: Kept, size: Size, socket: &Path) -> io::Result<Origin> {
+    let (record, jobs, dead) = match kept {
+        Kept::New(launched, stream) => {
+            stream.set_nonblocking(true)?;
+            return Ok(Origin {
+                stream: Some(stream),
+                process: Some(launched.process),
+                child: launched.child_pid,
+                screen: Screen::new(size),
+                at: Offset(0),
+                answered: Offset(0),
+                stale: false,
+                speaks: Some(wire::VERSION),
+                jobs: Vec::new(),
+                behind: None,
+                dead: None,
+            });
+        }
+        Kept::Found { record, jobs, dead } => (record, jobs, dead),
+    };
+    let stream = if dead.is_some() { None } else { keeper::connect(socket).ok() };
+    if let Some(stream) = &stream {
+        stream.set_nonblocking(true)?;
+    }
+    let (screen, at, exact) = screen(&record, size);
+    let behind = stream.as_ref().map(|_| Behind { of: record.end, until: Instant::now() + PATIENCE });
+    Ok(Origin {
+        stream,
+        behind,
+        process: None,
+        child: record.child_pid,
+        screen,
+        at,
+        answered: record.answered.unwrap_or(record.end),
+        stale: !exact,
+        speaks: None,
+        jobs,
+        dead,
+    })
+}
+
+/// The newest copy of the screen that the ring still goes on from; else what the ring has is all there is to show, which
+/// is exact only if it has everything and the size never changed.
+fn screen(record: &Record, size: Size) -> (Screen, Offset, bool) {
+    let copy = record.checkpoint().filter(|(at, _)| *at >= record.start && *at <= record.end);
+    if let Some((at, bytes)) = copy
+        && let Some(screen) = Screen::restore(&bytes)
+    {
+        return (screen, at, true);
+    }
+    let whole = record.start == Offset(0) && record.size == size.clamped();
+    (Screen::new(record.size), record.start, whole)
+}
+
+impl Task {
+    /// Whether whoever asks has to wait.
+    pub(super) fn is_behind(&mut self, now: Instant) -> bool {
+        let behind = self.behind.is_some_and(|behind| {
+            (self.end < behind.of || !self.unsettled.is_empty())
+                && self.keeper.is_some()
+                && now < behind.until
+        });
+        if !behind {
+            self.behind = None;
+        }
+        behind
+    }
+
+    /// The keeper tells which strokes of which messages it has taken: what an earlier broker accepted goes on from there.
+    pub(super) fn settle(&mut self, typed: &[Typed], forgotten: u64) {
+        let knows = self.speaks >= Some(wire::KNOWS_TYPE);
+        for job in std::mem::take(&mut self.unsettled) {
+            let DeliveryId(delivery) = job.id;
+            let outcome = match typed.iter().find(|typed| typed.delivery == delivery) {
+                Some(typed) if typed.complete => Outcome::Typed { from: self.end },
+                Some(typed) => {
+                    self.queue.restore(Job { begun: typed.accepted, ..job });
+                    continue;
+                }
+                None if !knows || delivery <= forgotten => Outcome::Unknown(
+                    "the broker was replaced, and its keeper cannot tell whether this was typed".into(),
+                ),
+                None => {
+                    self.queue.restore(job);
+                    continue;
+                }
+            };
+            self.tell(Told::Settled(job.id, outcome));
+        }
+    }
+
+    /// Makes the program draw its screen anew, by a size that it does not have.
+    pub(super) fn nudge(&mut self) {
+        let size = self.screen.size();
+        let other = Size { rows: if size.rows > 2 { size.rows - 1 } else { size.rows + 1 }, ..size };
+        self.send(Request::Resize { size: other });
+        self.send(Request::Resize { size });
+    }
+
+    /// Gives the keeper a copy of the screen, when enough was written since the last one.
+    pub(super) fn save_if_due(&mut self) {
+        if self.end - self.saved >= SAVE_EVERY {
+            self.save();
+        }
+    }
+
+    /// Gives the keeper a copy of the screen as it is now, for a broker after us. In the middle of an escape sequence
+    /// there is none to give: the next output is another chance.
+    pub(super) fn save(&mut self) {
+        if self.speaks >= Some(wire::KNOWS_TYPE)
+            && let Some(bytes) = self.screen.checkpoint()
+        {
+            self.saved = self.end;
+            self.send(Request::Save { at: self.end, bytes: &bytes });
+        }
+    }
+}
+
+/// How long a keeper may take to send again what it has: milliseconds, unless it is stopped.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two copies of the screen, in bytes: with as much again written while nobody listens, the ring still goes on
+/// from the last copy. A copy costs about as much as parsing a tenth of this.
+const SAVE_EVERY: u64 = 384 * 1024;

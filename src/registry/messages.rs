@@ -1,0 +1,120 @@
+//! Messages: journaled before they are queued, so that whoever has a receipt can rely on it, and until their fate is
+//! known.
+
+use std::time::Duration;
+
+use super::{Found, Registry};
+use crate::{
+    child::{
+        Child, NotTyped, Receipt, Told, Witness,
+        delivery::{DeliveryId, Job, Outcome, What},
+        owner::Writer,
+    },
+    id::ChildId,
+    journal::{Change, NotWritten},
+};
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSent {
+    /// See [`NotTyped`].
+    #[error(transparent)]
+    NotTyped(#[from] NotTyped),
+    /// See [`NotWritten`].
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
+}
+
+impl Registry {
+    /// Types a text and Enter, in its turn. Waits up to `wait` to tell how that went. Once this has returned, the
+    /// message survives the broker; and it goes its way even if nobody waits for the receipt.
+    pub async fn message(
+        &self,
+        to: &Found,
+        text: &str,
+        writer: Writer,
+        wait: Duration,
+    ) -> Result<Receipt, NotSent> {
+        self.send(&to.child, to.child.text(text)?, writer, wait).await
+    }
+
+    /// Presses keys, in their turn. They answer what is on the screen now, and are not kept for another broker.
+    pub async fn keys(
+        &self,
+        to: &Found,
+        keys: Vec<String>,
+        writer: Writer,
+        wait: Duration,
+    ) -> Result<Receipt, NotSent> {
+        self.send(&to.child, to.child.keys(keys)?, writer, wait).await
+    }
+
+    pub(super) async fn send(
+        &self,
+        child: &Child,
+        what: What,
+        writer: Writer,
+        wait: Duration,
+    ) -> Result<Receipt, NotSent> {
+        let (registry, child) = (self.clone(), child.clone());
+        let queued = tokio::spawn(async move {
+            let job = Job { id: registry.next_delivery(), writer, what, begun: 0 };
+            if matches!(job.what, What::Message(_)) {
+                registry.remember(child.id(), &job).await?;
+            }
+            let id = job.id;
+            let queued = child.queue(job).await;
+            if let Err(error) = &queued {
+                registry.settled(child.id(), id, &Outcome::Refused(error.to_string()));
+            }
+            Ok::<_, NotSent>(queued?)
+        });
+        let queued = queued.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        Ok(queued.receipt(wait).await)
+    }
+
+    /// Whoever looks after a child tells us here what must be remembered of it.
+    pub(super) fn witness(&self) -> Witness {
+        let registry = std::sync::Arc::downgrade(&self.0);
+        // The child's thread can wait for nothing, so whatever has to is done elsewhere.
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        Witness::new(move |id, told| {
+            let Some(registry) = registry.upgrade().map(Registry) else { return };
+            match told {
+                Told::Settled(delivery, outcome) => registry.settled(id, delivery, &outcome),
+                Told::Ended(state, why) => registry.ended(id, &state, &why, runtime.as_ref()),
+            }
+        })
+    }
+
+    async fn remember(&self, child: ChildId, job: &Job) -> Result<(), NotWritten> {
+        let body = serde_json::to_value(job).unwrap_or_default();
+        let (id, DeliveryId(number)) = (job.id, job.id);
+        self.state().open.insert(number, (child, body.clone()));
+        let written = self.write(vec![Change::Message { id: number, child, body }]).await;
+        if written.is_err() {
+            self.state().open.remove(&id.0);
+        }
+        written
+    }
+
+    fn settled(&self, child: ChildId, id: DeliveryId, outcome: &Outcome) {
+        if self.state().open.remove(&id.0).is_none() {
+            return;
+        }
+        let text = match outcome {
+            Outcome::Typed { from } => format!("{id} typed at offset {from}"),
+            Outcome::Refused(why) => format!("{id} refused: {why}"),
+            Outcome::Unknown(why) => format!("{id} unknown: {why}"),
+        };
+        let outcome = serde_json::to_value(outcome).unwrap_or_default();
+        self.0.journal.note(Change::Settled { id: id.0, outcome });
+        self.0.journal.note(Change::event(child, "message", text));
+    }
+
+    fn next_delivery(&self) -> DeliveryId {
+        let mut state = self.state();
+        state.last.message += 1;
+        DeliveryId(state.last.message)
+    }
+}

@@ -1,0 +1,262 @@
+//! Starting is recovering: every child that an earlier broker had is found by its row or by its keeper's own record, and
+//! taken up where it was left; and so are reports, messages, waits and roots.
+
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+
+use serde_json::Value;
+
+use super::{
+    Facts, Member, Registry,
+    birth::{Birth, Seat},
+    inbox::{Inbox, Report},
+    mail::Mail,
+};
+use crate::{
+    child::{
+        Begin, Child, Kept,
+        delivery::Job,
+        owner::Owner,
+        rules::{Rules, Typing},
+    },
+    id::{Caller, ChildId, Token},
+    journal::{Change, Past},
+    keeper::{Record, Ring},
+};
+
+/// What was found of a child.
+struct Trace {
+    birth: Birth,
+    row: Value,
+    end: Option<Value>,
+    record: Record,
+    jobs: Vec<Job>,
+    dead: Option<&'static str>,
+}
+
+impl Registry {
+    /// Takes up what an earlier broker has left. Call once, before anybody is served.
+    pub async fn recover(&self, past: Past) {
+        let mut jobs: BTreeMap<ChildId, Vec<Job>> = BTreeMap::new();
+        let mut rows: BTreeMap<ChildId, (Value, Option<Value>)> = BTreeMap::new();
+        rows.extend(past.children.into_iter().map(|(id, body, end)| (id, (body, end))));
+        let traces = self.0.place.traces();
+        let boot = self.0.boot.clone();
+        {
+            let mut state = self.state();
+            state.last = past.last;
+            state.last.child = state.last.child.max(traces.last().map_or(0, |id| id.0));
+            for (id, body) in past.roots {
+                match serde_json::from_value::<Seat>(body) {
+                    Ok(seat) => state.roots.push(seat),
+                    Err(error) => tracing::error!(root = %id, %error, "its row makes no sense"),
+                }
+            }
+            for row in past.messages {
+                if let Ok(job) = serde_json::from_value::<Job>(row.body.clone()) {
+                    jobs.entry(row.child).or_default().push(job);
+                    state.open.insert(row.id, (row.child, row.body));
+                }
+            }
+            let mut reports: BTreeMap<Caller, Vec<Report>> = BTreeMap::new();
+            for (inbox, _, body) in past.reports {
+                reports.entry(inbox).or_default().extend(serde_json::from_value::<Report>(body).ok());
+            }
+            let progress: BTreeMap<Caller, (u64, u64)> =
+                past.heard.iter().map(|row| (row.inbox, (row.heard, row.given))).collect();
+            for inbox in
+                reports.keys().chain(progress.keys()).copied().collect::<std::collections::BTreeSet<_>>()
+            {
+                let (heard, given) = progress.get(&inbox).copied().unwrap_or_default();
+                let reports = reports.remove(&inbox).unwrap_or_default();
+                state.mail.insert(inbox, Mail::from(Inbox::restored(reports, heard, given)));
+            }
+        }
+        // In the order they were spawned, so that parents are there before their children.
+        let ids: std::collections::BTreeSet<ChildId> = rows.keys().copied().chain(traces).collect();
+        for id in ids {
+            let (row, end) = rows.remove(&id).map_or((None, None), |(row, end)| (Some(row), end));
+            let jobs = jobs.remove(&id).unwrap_or_default();
+            if let Some(trace) = self.trace(id, row, end, jobs, &boot).await {
+                self.take_up(trace).await;
+            }
+        }
+        for (id, body) in past.waits {
+            self.restore_wait(id, body);
+        }
+        {
+            let mut state = self.state();
+            let mail = state.mail.keys().copied();
+            let nobody: Vec<Caller> = mail.filter(|whose| !state.is_known(*whose)).collect();
+            for whose in nobody {
+                state.mail.remove(&whose);
+            }
+        }
+        self.mend().await;
+    }
+
+    /// What there is of a child; nothing if there is nothing left to take up, which then is forgotten.
+    async fn trace(
+        &self,
+        id: ChildId,
+        row: Option<Value>,
+        end: Option<Value>,
+        jobs: Vec<Job>,
+        boot: &str,
+    ) -> Option<Trace> {
+        let ring = self.0.place.ring(id);
+        let known = row.as_ref().and_then(|row| serde_json::from_value::<Birth>(row.clone()).ok());
+        let record = match Ring::open(&ring) {
+            Ok(record) => record,
+            Err(error) => {
+                // What is there and cannot be read may have a keeper; `compere doctor` tells of those.
+                let kept = Ring::is_kept(&ring).unwrap_or(false);
+                tracing::warn!(child = %id, %error, kept, "nothing can be read of it");
+                if !kept {
+                    self.without_a_trace(id, known, end, boot).await;
+                }
+                return None;
+            }
+        };
+        let theirs =
+            || record.about.as_ref().and_then(|about| serde_json::from_value::<Birth>(about.clone()).ok());
+        let birth = known.or_else(theirs).unwrap_or_else(|| stranger(id, &record));
+        if birth.id != id {
+            tracing::error!(child = %id, says = %birth.id, "its record is another's");
+            return None;
+        }
+        let kept = Ring::is_kept(&ring).unwrap_or(false);
+        if !kept && record.child_pid == 0 {
+            // Its keeper died before there was a child.
+            self.without_a_trace(id, None, end, boot).await;
+            return None;
+        }
+        let dead = match kept {
+            true => None,
+            false if record.is_of_another_boot() => Some("the machine was restarted"),
+            false => Some("its keeper died"),
+        };
+        let row = row.unwrap_or_else(|| serde_json::to_value(&birth).unwrap_or_default());
+        Some(Trace { birth, row, end, record, jobs, dead })
+    }
+
+    /// A child of which nothing is on the disk: its parent is told, if nobody was told how it ended.
+    async fn without_a_trace(&self, id: ChildId, birth: Option<Birth>, end: Option<Value>, boot: &str) {
+        let Some(birth) = birth.filter(|_| end.is_none()) else {
+            self.0.place.clear(id);
+            return self.0.journal.note(Change::Forgotten { id });
+        };
+        let rebooted = birth.root.as_ref().is_some_and(|seat| !seat.boot.is_empty() && seat.boot != boot);
+        let why = if rebooted { "the machine was restarted" } else { "its runtime directory was removed" };
+        let name = birth.name.clone();
+        {
+            let mut state = self.state();
+            let parent = birth.parent(|caller| state.is_known(caller));
+            state.tree.insert(id, birth.name.clone(), parent);
+            state.members.insert(id, Member::new(birth.facts));
+        }
+        let gone = vec![Change::event(id, "ended", format!("lost: {why}"))];
+        let message = format!(
+            "{id} ({name}) was lost: {why}. This is compere's word, not the child's. Nothing of its output is left."
+        );
+        self.tell_parent(id, message, gone).await;
+        let mut state = self.state();
+        self.forget(&mut state, id);
+        self.0.journal.note(Change::Forgotten { id });
+    }
+
+    /// A child becomes a member again: alive if its keeper is, else to be read.
+    async fn take_up(&self, trace: Trace) {
+        let Trace { birth, row, end, record, jobs, dead } = trace;
+        let (id, pid) = (birth.id, record.child_pid);
+        let env = Arc::new(if dead.is_none() { environment(pid) } else { Vec::new() });
+        {
+            let mut state = self.state();
+            if let Some(seat) = &birth.root
+                && state.seat(Caller::Root(seat.id)).is_none()
+            {
+                state.last.root = state.last.root.max(seat.id.0);
+                state.roots.push(seat.clone());
+            }
+            let parent = birth.parent(|caller| state.is_known(caller));
+            state.tree.insert(id, birth.name.clone(), parent);
+            state.tokens.insert(birth.token.clone(), id);
+            let token = Some(birth.token);
+            let member = Member { token, env, birth: Some(row), end, ..Member::new(birth.facts) };
+            state.members.insert(id, member);
+        }
+        let begin = Begin {
+            id,
+            kept: Kept::Found { record: Box::new(record), jobs, dead },
+            socket: self.0.place.keeper(id),
+            ring: self.0.place.ring(id),
+            size: birth.size,
+            rules: birth.rules,
+            typing: birth.typing,
+            owner: birth.owner,
+            witness: self.witness(),
+        };
+        match Child::start(begin) {
+            Ok(child) => {
+                tracing::info!(child = %id, alive = dead.is_none(), "taken up");
+                if dead.is_none() {
+                    self.0.journal.note(Change::event(id, "adopted", "by a new broker"));
+                }
+                if let Some(member) = self.state().members.get_mut(&id) {
+                    member.child = Some(child);
+                }
+            }
+            // Out of threads or descriptors: its keeper goes on, and another broker may have more luck.
+            Err(error) => {
+                tracing::error!(child = %id, %error, "cannot be looked after");
+                let mut state = self.state();
+                state.members.remove(&id);
+                state.tree.remove(id);
+            }
+        }
+    }
+}
+
+impl super::State {
+    /// Whether that is somebody who can be a parent or have an inbox.
+    fn is_known(&self, caller: Caller) -> bool {
+        match caller {
+            Caller::Person => true,
+            Caller::Root(_) => self.seat(caller).is_some(),
+            Caller::Child(id) => self.members.contains_key(&id),
+        }
+    }
+}
+
+/// A child of which only the ring tells, from before keepers had a record: the person's, so that somebody can see it.
+fn stranger(id: ChildId, record: &Record) -> Birth {
+    let proc = format!("/proc/{}", record.child_pid);
+    let program = std::fs::read_to_string(format!("{proc}/comm")).unwrap_or_default();
+    Birth {
+        id,
+        name: format!("adopted-{}", id.0),
+        above: vec![Caller::Person],
+        root: None,
+        facts: Facts {
+            preset: None,
+            program: program.trim().to_owned(),
+            cwd: std::fs::read_link(format!("{proc}/cwd")).unwrap_or_else(|_| "/".into()),
+            spawned: SystemTime::now(),
+        },
+        // Nobody has it.
+        token: Token::random().hash(),
+        rules: Rules::default(),
+        typing: Typing::default(),
+        owner: Owner::Orchestrator { since: SystemTime::now() },
+        size: record.size,
+    }
+}
+
+/// What a child was given at its start, so that nothing secret has to be written down: the kernel remembers it.
+fn environment(pid: i32) -> Vec<(String, String)> {
+    let bytes = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let pair = |entry: &[u8]| {
+        let (name, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    bytes.split(|byte| *byte == 0).filter_map(pair).collect()
+}
