@@ -21,7 +21,7 @@ use rmcp::ServiceExt;
 use tokio::{
     io::{AsyncReadExt, BufReader},
     net::{UnixListener, UnixStream},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,13 +29,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     id::Caller,
     ipc::{
-        door::Door,
+        door::{Door, Lock},
         eof::EofHook,
         hello::{self, Hello, Refused, Welcome},
         home::Home,
         lines::first_request,
     },
-    journal::Journal,
+    journal::{Journal, Past},
     registry::{Place, Registry},
     tools::Server,
 };
@@ -87,67 +87,63 @@ pub async fn main() -> ExitCode {
         // Whoever started us may be gone.
         let _ = writeln!(out, "{word}").and_then(|()| out.flush());
     };
-    let door = match Door::open() {
-        Ok(door) => door,
-        Err(error) => {
-            say(&error.to_string());
-            return ExitCode::FAILURE;
-        }
-    };
-    let lock = match door.lock() {
-        Ok(Some(lock)) => lock,
+    let Opened { lock, broker, signals, past } = match open() {
+        Ok(Some(opened)) => opened,
         Ok(None) => {
             say("another");
             return ExitCode::SUCCESS;
         }
-        Err(error) => {
-            say(&error.to_string());
+        Err(why) => {
+            say(&why);
             return ExitCode::FAILURE;
         }
     };
-    log_to(&door.log());
-    let listener = door.listen(&lock).map_err(|error| error.to_string()).and_then(|listener| {
-        listener.set_nonblocking(true).map_err(|error| error.to_string())?;
-        UnixListener::from_std(listener).map_err(|error| error.to_string())
-    });
-    let (listener, exe) = match (listener, std::env::current_exe()) {
-        (Ok(listener), Ok(exe)) => (listener, exe),
-        (Err(error), _) => {
-            say(&error);
-            return ExitCode::FAILURE;
-        }
-        (_, Err(error)) => {
-            say(&error.to_string());
-            return ExitCode::FAILURE;
-        }
-    };
-    let home = match Home::find(&door, &lock) {
-        Ok(home) => home,
-        Err(error) => {
-            say(&error.to_string());
-            return ExitCode::FAILURE;
-        }
-    };
-    let presets = home.config.as_ref().map(|dir| dir.join("presets"));
-    let (socket, keepers) = (door.socket(), door.keepers());
-    let place = Place { exe, socket, keepers, files: home.files, presets, trust: home.trust };
-    let config = Config::or_default(home.config.as_deref());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "begins");
-    let (journal, past) = match Journal::open(&home.state) {
-        Ok(opened) => opened,
-        Err(error) => {
-            say(&error.to_string());
-            return ExitCode::FAILURE;
-        }
-    };
-    let registry = Registry::new(place, config.limits, config.orphans, journal);
     // Before anybody is served: whoever calls finds what there was.
-    registry.recover(past).await;
+    broker.registry.recover(past).await;
     say("listening");
     close_stdout();
-    Broker { registry, listener, socket: door.socket() }.serve().await;
+    broker.serve(signals).await;
     drop(lock);
     ExitCode::SUCCESS
+}
+
+/// What a broker begins with.
+struct Opened {
+    lock: Lock,
+    broker: Broker,
+    signals: Signals,
+    past: Past,
+}
+
+/// Everything a broker needs; nothing if another one has it.
+fn open() -> Result<Option<Opened>, String> {
+    let door = Door::open().map_err(words)?;
+    let Some(lock) = door.lock().map_err(words)? else { return Ok(None) };
+    log_to(&door.log());
+    // Before there is a socket to be left behind.
+    let signals = Signals::new().map_err(words)?;
+    let listener = door.listen(&lock).map_err(words)?;
+    listener.set_nonblocking(true).map_err(words)?;
+    let listener = UnixListener::from_std(listener).map_err(words)?;
+    let home = Home::find(&door, &lock).map_err(words)?;
+    let config = Config::or_default(home.config.as_deref());
+    let (journal, past) = Journal::open(&home.state).map_err(words)?;
+    let place = Place {
+        exe: std::env::current_exe().map_err(words)?,
+        socket: door.socket(),
+        keepers: door.keepers(),
+        files: home.files,
+        presets: home.config.map(|dir| dir.join("presets")),
+        trust: home.trust,
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "begins");
+    let registry = Registry::new(place, config.limits, config.orphans, journal);
+    let broker = Broker { registry, listener, socket: door.socket() };
+    Ok(Some(Opened { lock, broker, signals, past }))
+}
+
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// How long a broker without anything to do stays.
@@ -162,8 +158,31 @@ struct Broker {
     socket: PathBuf,
 }
 
+/// What ends a broker in order.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on they are waited for, and do not kill.
+    fn new() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 impl Broker {
-    async fn serve(self) {
+    async fn serve(self, mut signals: Signals) {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let (connections, changes) = watch::channel(());
@@ -175,7 +194,7 @@ impl Broker {
                 tracing::info!("nothing is left to keep");
                 unneeded = true;
             }
-            () = signalled() => tracing::info!("signalled"),
+            () = signals.any() => tracing::info!("signalled"),
         }
         // The door first: whoever comes now starts another broker.
         let _ = std::fs::remove_file(&self.socket);
@@ -305,19 +324,6 @@ async fn serve(
     ended?;
     tracing::info!(%caller, "disconnected");
     Ok(())
-}
-
-async fn signalled() {
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut signals) => drop(signals.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::interrupt()) => {}
-    }
 }
 
 /// The starter reads our standard output to its end.

@@ -109,7 +109,7 @@ async fn a_screen_that_cannot_be_known_says_so_and_the_program_is_made_to_draw_i
     std::io::Write::write_all(&mut keeper, &frame).unwrap();
     kill_process(broker, Signal::KILL).unwrap();
     gone(broker.as_raw_nonzero().get());
-    while compere::keeper::Ring::open(&ring).unwrap().end.0 < 3_000_000 {
+    while compere::keeper::Ring::open(&ring).unwrap().end.0 < 3_000_015 {
         std::thread::yield_now();
     }
     let host = real.client().await;
