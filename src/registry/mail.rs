@@ -124,11 +124,11 @@ impl Registry {
         }
     }
 
-    /// The caller has got the answer with the reports up to `number`.
-    pub fn heard(&self, caller: Caller, number: u64) {
+    /// The caller has got the answer with the reports up to `number`. On the disk when this returns.
+    pub async fn heard(&self, caller: Caller, number: u64) {
         let news = self.state().mail.get_mut(&caller).is_some_and(|mail| mail.inbox.heard(number));
-        if news {
-            self.0.journal.note(Change::Heard { inbox: caller, number });
+        if news && let Err(error) = self.write(vec![Change::Heard { inbox: caller, number }]).await {
+            tracing::warn!(%error, "reports that were heard may be given again");
         }
     }
 

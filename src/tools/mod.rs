@@ -88,10 +88,10 @@ impl Server {
     }
 
     /// Whoever calls again has got the answers before.
-    fn confirm(&self) {
+    async fn confirm(&self) {
         let given = self.given.swap(0, Ordering::Relaxed);
         if given > 0 {
-            self.registry.heard(self.caller, given);
+            self.registry.heard(self.caller, given).await;
         }
     }
 
@@ -185,7 +185,7 @@ impl ServerHandler for Server {
     }
 
     async fn ping(&self, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        self.confirm();
+        self.confirm().await;
         Ok(())
     }
 
@@ -194,7 +194,7 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        self.confirm();
+        self.confirm().await;
         let name = request.name.clone();
         tracing::debug!(tool = %name, caller = %self.caller, "call");
         // rmcp does not answer a request whose handler panicked.

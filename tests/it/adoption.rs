@@ -3,10 +3,17 @@
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, COMPERE, Client, Raw, Real, gone, sh};
+use crate::support::{Answer, COMPERE, Client, Raw, Real, end_fronts, gone, sh};
 
 impl Real {
-    /// Kills the broker where it stands.
+    /// Kills the broker where it stands, when nobody is left who would start another one at once.
+    async fn kill_lonely_broker(&self, host: Client) {
+        host.close().await;
+        end_fronts(self.home());
+        self.kill_broker();
+    }
+
+    /// Kills the broker where it stands; hosts that are still there start the next.
     fn kill_broker(&self) {
         let broker = self.broker().expect("a broker runs");
         kill_process(Pid::from_raw(broker).unwrap(), Signal::KILL).unwrap();
@@ -99,16 +106,13 @@ async fn a_screen_that_cannot_be_known_says_so_and_the_program_is_made_to_draw_i
                    head -c 3000000 /dev/zero | tr '\\0' x; echo; echo done; while :; do sleep 0.02; done";
     let child = host.spawn(sh(redraws)).await;
     host.line(&child, "^ready$").await;
+    real.kill_lonely_broker(host).await;
     // Nobody listens while it writes more than the ring holds.
-    let broker = Pid::from_raw(real.broker().unwrap()).unwrap();
-    kill_process(broker, Signal::STOP).unwrap();
     let ring = real.run().join("k/c1.ring");
     let mut keeper = std::os::unix::net::UnixStream::connect(real.run().join("k/c1.sock")).unwrap();
     let mut frame = Vec::new();
     compere::keeper::wire::Request::Input { id: 1, bytes: b"\n" }.encode(&mut frame);
     std::io::Write::write_all(&mut keeper, &frame).unwrap();
-    kill_process(broker, Signal::KILL).unwrap();
-    gone(broker.as_raw_nonzero().get());
     while compere::keeper::Ring::open(&ring).unwrap().end.0 < 3_000_015 {
         std::thread::yield_now();
     }
@@ -226,7 +230,7 @@ async fn a_wait_goes_on_with_the_next_broker_and_one_that_is_overdue_ends_once()
         id: 10,
         body: json!({"caller": "r1", "deadline": {"boot": "", "up_ms": 0, "wall_ms": 1}, "until": ["report"]}),
     };
-    real.kill_broker();
+    real.kill_lonely_broker(host).await;
     let (journal, _) = compere::journal::Journal::open(&real.run().join("state")).unwrap();
     journal.write(vec![wait, overdue]).await.unwrap();
     drop(journal);
@@ -274,7 +278,7 @@ async fn a_killed_keeper_costs_its_own_child_and_its_parent_is_told_once() {
     host.line(&other, "^1:goes on$").await;
 
     // The other's keeper dies while there is no broker.
-    real.kill_broker();
+    real.kill_lonely_broker(host).await;
     kill(keeper(&real, &other));
     let host = real.client().await;
     let told = host.call("timer_wait", json!({"timeout_ms": 20_000})).await;
@@ -293,7 +297,7 @@ async fn without_its_journal_a_broker_asks_the_keepers() {
     let child = host.spawn_with(sh(COUNTS), json!({"name": "counts"})).await;
     let nested = host.spawn_with(sh("read x"), json!({"name": "other"})).await;
     host.line(&child, "^ready$").await;
-    real.kill_broker();
+    real.kill_lonely_broker(host).await;
     let journal = real.run().join("state/journal.db");
     // What is still in its log would mend it.
     std::fs::remove_file(journal.with_extension("db-wal")).unwrap();
