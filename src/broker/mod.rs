@@ -201,6 +201,7 @@ impl Broker {
         stop.cancel();
         tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;
+        self.registry.settled_spawns(Duration::from_secs(2)).await;
         // A successor takes up what there is; nobody came for what is left of those that have ended.
         if unneeded {
             self.registry.close();

@@ -150,8 +150,28 @@ impl Drop for Reservation {
 }
 
 impl Registry {
-    /// Starts a child of the caller's.
+    /// Starts a child of the caller's. It is started, or not, even if nobody waits for it any more.
     pub async fn spawn(&self, caller: Caller, session: &Session, wish: Wish) -> Result<Spawned, SpawnError> {
+        let (registry, session) = (self.clone(), session.clone());
+        let spawned = tokio::spawn(async move { registry.spawn_here(caller, &session, wish).await });
+        spawned.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// Returns when no spawn is under way any more, or `patience` is over.
+    pub async fn settled_spawns(&self, patience: Duration) {
+        let mut spawned = self.0.spawned.subscribe();
+        let settled = async {
+            while self.state().members.values().any(|member| member.child.is_none()) {
+                if spawned.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // What takes longer is found by the next broker.
+        let _ = tokio::time::timeout(patience, settled).await;
+    }
+
+    async fn spawn_here(&self, caller: Caller, session: &Session, wish: Wish) -> Result<Spawned, SpawnError> {
         let presets = self.presets(session);
         let preset = match (&wish.preset, &wish.command) {
             (Some(name), _) => Some(presets.get(name)?),
