@@ -140,6 +140,8 @@ impl Inbox {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
 

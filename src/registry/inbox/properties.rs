@@ -1,0 +1,102 @@
+//! What holds of an inbox whatever comes and is read: told from a list of all that ever came.
+
+use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+
+use super::*;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// So many reports of so many bytes.
+    Push(usize, usize),
+    /// The unread ones, so many bytes.
+    Read(usize),
+    /// From so far back, counted from the newest.
+    Again(u64, usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let bytes = prop_oneof![4 => 0..200usize, 1 => Just(Inbox::MAX_BYTES / 3)];
+    let times = prop_oneof![4 => 1..4usize, 1 => 100..600usize];
+    let room = prop_oneof![4 => 0..1000usize, 1 => Just(usize::MAX)];
+    prop_oneof![
+        4 => (times, bytes).prop_map(|(times, bytes)| Step::Push(if bytes > 200 { 1 } else { times }, bytes)),
+        3 => room.clone().prop_map(Step::Read),
+        2 => (0..300u64, room).prop_map(|(back, room)| Step::Again(back, room)),
+    ]
+}
+
+fn report(bytes: usize) -> Report {
+    Report {
+        number: 0,
+        from: ChildId(1),
+        name: "a".into(),
+        meant_for: None,
+        status: ReportStatus::Done,
+        message: "x".repeat(bytes),
+        data: None,
+        at: SystemTime::UNIX_EPOCH,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 60, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..Default::default()
+    })]
+
+    #[test]
+    fn every_report_comes_in_its_order_and_once_unless_asked_for_again(steps in vec(step(), 0..25)) {
+        let mut inbox = Inbox::default();
+        // The bytes of each report from number 1 on, and how many of them were read.
+        let (mut came, mut seen) = (Vec::<usize>::new(), 0);
+        for step in steps {
+            match step {
+                Step::Push(times, bytes) => for _ in 0..times {
+                    let unread = came.len() - seen;
+                    let fits = unread < Inbox::MAX_UNREAD
+                        && came[seen..].iter().sum::<usize>() + bytes <= Inbox::MAX_BYTES;
+                    let pushed = inbox.push(report(bytes));
+                    if fits {
+                        came.push(bytes);
+                    }
+                    prop_assert_eq!(pushed, if fits { Ok(came.len() as u64) } else { Err(Full { unread }) });
+                },
+                Step::Read(room) => {
+                    let (read, more) = inbox.read(None, room);
+                    let expected = fitting(&came, seen, room);
+                    prop_assert!(read.iter().map(|report| report.number).eq(expected.clone()));
+                    seen += read.len();
+                    prop_assert_eq!(more, came.len() - seen);
+                    prop_assert!(read.iter().all(|report| report.message.len() == came[report.number as usize - 1]));
+                }
+                Step::Again(back, room) => {
+                    let after = (came.len() as u64).saturating_sub(back) as usize;
+                    // Read ones beyond the last hundred are gone.
+                    let oldest = came.len() - inbox.reports.len();
+                    prop_assert!(oldest <= seen.saturating_sub(Inbox::KEEP_READ));
+                    let from = after.max(oldest);
+                    let (read, more) = inbox.read(Some(after as u64), room);
+                    prop_assert!(read.iter().map(|report| report.number).eq(fitting(&came, from, room)));
+                    prop_assert_eq!(more, came.len() - from - read.len());
+                    if !read.is_empty() {
+                        seen = seen.max(from + read.len());
+                    }
+                }
+            }
+            prop_assert_eq!((inbox.unread(), inbox.last()), (came.len() - seen, came.len() as u64));
+            prop_assert!(inbox.waiting().map(|report| report.number as usize).eq(seen + 1..=came.len()));
+            prop_assert!(inbox.reports.len() <= inbox.unread() + Inbox::KEEP_READ);
+        }
+    }
+}
+
+/// The numbers after `from` that fit, at least one.
+fn fitting(came: &[usize], from: usize, room: usize) -> impl Iterator<Item = u64> + Clone {
+    let mut left = room;
+    let more = |(at, bytes): &(usize, usize)| {
+        let fits = *at == 0 || *bytes <= left;
+        left = left.saturating_sub(*bytes);
+        fits
+    };
+    let count = came[from..].iter().copied().enumerate().take_while(more).count();
+    (from as u64 + 1..).take(count)
+}
