@@ -105,6 +105,14 @@ pub struct Scene<'a> {
     pub end: Offset,
 }
 
+impl Scene<'_> {
+    /// Whether the first stroke of this may be written now. Keys are for questions, too.
+    fn admits(&self, job: &Job) -> bool {
+        let ready = self.settled && !matches!(self.state, State::Starting | State::NeedsInput { .. });
+        self.owner.admits(job.writer) && (ready || matches!(job.what, What::Keys(_)))
+    }
+}
+
 /// No room for another job.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{jobs} messages are already waiting")]
@@ -235,6 +243,12 @@ impl Queue {
                 let from = current.from;
                 self.finish(Outcome::Typed { from })
             }
+            // While the terminal was asked, a person took the input, or the program began to ask.
+            Phase::Ready(_) if !scene.admits(&current.job) => {
+                let job = self.current.take()?.job;
+                self.jobs.push_front(job);
+                self.start(scene)
+            }
             Phase::Ready(rest) | Phase::Pausing { rest, .. } => {
                 let mut rest = std::mem::take(rest);
                 let Some(Stroke { bytes, pause }) = rest.pop_front() else {
@@ -250,17 +264,14 @@ impl Queue {
     /// Takes the first job its owner admits, unless the program is not ready for it.
     fn start(&mut self, scene: Scene<'_>) -> Option<Do> {
         let at = self.jobs.iter().position(|job| scene.owner.admits(job.writer))?;
-        if let What::Message(_) = self.jobs[at].what {
-            match scene.state {
-                State::Starting => return None,
-                _ if !scene.settled => return None,
-                State::NeedsInput { what } => {
-                    let job = self.jobs.remove(at)?;
-                    let reason = format!("it asks for {what}, and Enter would answer that");
-                    return Some(Do::Finish(job.id, Outcome::Refused(reason)));
-                }
-                _ => {}
+        if !scene.admits(&self.jobs[at]) {
+            let State::NeedsInput { what } = scene.state else { return None };
+            if !scene.settled {
+                return None;
             }
+            let job = self.jobs.remove(at)?;
+            let reason = format!("it asks for {what}, and Enter would answer that");
+            return Some(Do::Finish(job.id, Outcome::Refused(reason)));
         }
         let job = self.jobs.remove(at)?;
         self.current = Some(Current { job, from: scene.end, phase: Phase::Asking });
@@ -269,12 +280,17 @@ impl Queue {
 
     fn give_up(&mut self, state: &State) -> Option<Do> {
         if let Some(current) = self.current.take() {
-            // The last stroke was taken; perhaps it is what ended the program.
-            if matches!(&current.phase, Phase::Pausing { rest, .. } if rest.is_empty()) {
-                return Some(Do::Finish(current.job.id, Outcome::Typed { from: current.from }));
-            }
-            let reason = format!("it {state} while this was typed");
-            return Some(Do::Finish(current.job.id, Outcome::Unknown(reason)));
+            let outcome = match &current.phase {
+                // The last stroke was taken; perhaps it is what ended the program.
+                Phase::Pausing { rest, .. } if rest.is_empty() => Outcome::Typed { from: current.from },
+                Phase::Writing { .. } | Phase::Pausing { .. } => {
+                    Outcome::Unknown(format!("it {state} while this was typed"))
+                }
+                Phase::Asking | Phase::Planning | Phase::Ready(_) => {
+                    Outcome::Refused(format!("it has {state}"))
+                }
+            };
+            return Some(Do::Finish(current.job.id, outcome));
         }
         let job = self.jobs.pop_front()?;
         Some(Do::Finish(job.id, Outcome::Refused(format!("it has {state}"))))
@@ -285,6 +301,8 @@ impl Queue {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
@@ -385,6 +403,18 @@ mod tests {
         assert_eq!(played.queue.held(&played.owner), 0);
         played.plans();
         assert_eq!(played.next(), Some(Do::Write { bytes: b"m1".into(), last: false }));
+    }
+
+    #[test]
+    fn what_changes_while_the_terminal_is_asked_is_heeded() {
+        let mut played = Played::new(State::Idle);
+        played.message(1, Writer::Agent).message(2, Writer::Agent).plans();
+        played.owner = Owner::Person { who: "ada".into(), since: SystemTime::UNIX_EPOCH };
+        assert_eq!((played.next(), played.queue.held(&played.owner)), (None, 2));
+        played.owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
+        played.plans();
+        played.state = State::NeedsInput { what: "trust".into() };
+        assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(1), Outcome::Refused(_)))));
     }
 
     #[test]
