@@ -1,8 +1,9 @@
 //! What a child writes, against its screen: in pieces, with resizes and deadlines between them. Nothing breaks the
 //! emulator (a panic that the screen would catch ends the fuzzer all the same), and what is shown can be shown.
 //!
-//! An input is the rows, the columns and the bytes. 0xff, which no honest program writes, stands for what happens beside
-//! them: `ff fe N` N milliseconds pass, `ff fd` nothing, `ff ff` is 0xff itself, and `ff ROWS COLS` a resize.
+//! An input is the rows, the columns and the bytes; where the rows are odd, each escape comes by itself. 0xff, which no
+//! honest program writes, stands for what happens beside them: `ff fe N` N milliseconds pass, `ff fd` nothing, `ff ff` is
+//! 0xff itself, and `ff ROWS COLS` a resize.
 #![no_main]
 
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ const ANSWERS_PER_BYTE: usize = 256;
 
 fuzz_target!(|data: &[u8]| {
     let [rows, cols, rest @ ..] = data else { return };
-    let mut played = Played::new(size(*rows, *cols));
+    let mut played = Played::new(size(*rows, *cols), rows % 2 == 1);
     let mut rest = rest;
     while let Some(at) = rest.iter().position(|byte| *byte == 0xff) {
         played.feed(&rest[..at]);
@@ -59,6 +60,8 @@ struct Played {
     answers: Vec<u8>,
     /// Only bytes came, and no time passed.
     plain: bool,
+    /// Each escape comes by itself.
+    cuts: bool,
 }
 
 /// All that can be asked of a screen.
@@ -91,7 +94,7 @@ impl Seen {
 }
 
 impl Played {
-    fn new(size: Size) -> Self {
+    fn new(size: Size, cuts: bool) -> Self {
         let screen = Screen::new(size);
         Played {
             seen: Seen::of(&screen),
@@ -101,12 +104,16 @@ impl Played {
             fed: Vec::new(),
             answers: Vec::new(),
             plain: true,
+            cuts,
         }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        self.fed.extend(bytes);
-        self.change(|screen, now| screen.feed(bytes, now));
+        let cuts = self.cuts;
+        for piece in bytes.chunk_by(|_, next| !cuts || *next != 0x1b) {
+            self.fed.extend(piece);
+            self.change(|screen, now| screen.feed(piece, now));
+        }
     }
 
     fn wait(&mut self, ms: u8) {
