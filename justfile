@@ -33,6 +33,10 @@ clients: release
 measure: release
     python3 tests/clients/measure.py
 
+# What reads others' bytes is fed with what nobody wrote: `just fuzz 600 screen`, `just fuzz replay`.
+fuzz *args:
+    fuzz/run {{args}}
+
 # All that CI does.
 ci:
     bash .ci/run

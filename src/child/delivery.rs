@@ -115,6 +115,14 @@ pub struct Scene<'a> {
     pub end: Offset,
 }
 
+impl Scene<'_> {
+    /// Whether the first stroke of this may be written now. Keys are for questions, too.
+    fn admits(&self, job: &Job) -> bool {
+        let ready = self.settled && !matches!(self.state, State::Starting | State::NeedsInput { .. });
+        self.owner.admits(job.writer) && (ready || matches!(job.what, What::Keys(_)))
+    }
+}
+
 /// No room for another job.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{jobs} messages are already waiting")]
@@ -259,6 +267,12 @@ impl Queue {
                 let from = current.from;
                 self.finish(Outcome::Typed { from })
             }
+            // While the terminal was asked, a person took the input, or the program began to ask.
+            Phase::Ready(_) if !scene.admits(&current.job) => {
+                let job = self.current.take()?.job;
+                self.jobs.push_front(job);
+                self.start(scene)
+            }
             Phase::Ready(rest) | Phase::Pausing { rest, .. } => {
                 let mut rest = std::mem::take(rest);
                 let Some(stroke) = rest.pop_front() else {
@@ -276,23 +290,18 @@ impl Queue {
     /// Takes the first job its owner admits, unless the program is not ready for it.
     fn start(&mut self, scene: Scene<'_>) -> Option<Do> {
         let at = self.jobs.iter().position(|job| scene.owner.admits(job.writer))?;
-        if let What::Message(_) = self.jobs[at].what {
-            match scene.state {
-                State::Starting => return None,
-                _ if !scene.settled => return None,
-                State::NeedsInput { what } => {
-                    let job = self.jobs.remove(at)?;
-                    let outcome = if job.begun == 0 {
-                        Outcome::Refused(format!("it asks for {what}, and Enter would answer that"))
-                    } else {
-                        Outcome::Unknown(format!(
-                            "its text was typed, and Enter was not: it asks for {what} now"
-                        ))
-                    };
-                    return Some(Do::Finish(job.id, outcome));
-                }
-                _ => {}
+        if !scene.admits(&self.jobs[at]) {
+            let State::NeedsInput { what } = scene.state else { return None };
+            if !scene.settled {
+                return None;
             }
+            let job = self.jobs.remove(at)?;
+            let outcome = if job.begun == 0 {
+                Outcome::Refused(format!("it asks for {what}, and Enter would answer that"))
+            } else {
+                Outcome::Unknown(format!("its text was typed, and Enter was not: it asks for {what} now"))
+            };
+            return Some(Do::Finish(job.id, outcome));
         }
         let job = self.jobs.remove(at)?;
         self.current = Some(Current { from: scene.end, at: job.begun, phase: Phase::Asking, job });
@@ -301,12 +310,18 @@ impl Queue {
 
     fn give_up(&mut self, state: &State) -> Option<Do> {
         if let Some(current) = self.current.take() {
-            // The last stroke was taken; perhaps it is what ended the program.
-            if matches!(&current.phase, Phase::Pausing { rest, .. } if rest.is_empty()) {
-                return Some(Do::Finish(current.job.id, Outcome::Typed { from: current.from }));
-            }
-            let reason = format!("it {state} while this was typed");
-            return Some(Do::Finish(current.job.id, Outcome::Unknown(reason)));
+            let outcome = match &current.phase {
+                // The last stroke was taken; perhaps it is what ended the program.
+                Phase::Pausing { rest, .. } if rest.is_empty() => Outcome::Typed { from: current.from },
+                Phase::Writing { .. } | Phase::Pausing { .. } => {
+                    Outcome::Unknown(format!("it {state} while this was typed"))
+                }
+                _ if current.at > 0 => Outcome::Unknown(format!("it {state} when some of this was typed")),
+                Phase::Asking | Phase::Planning | Phase::Ready(_) => {
+                    Outcome::Refused(format!("it has {state}"))
+                }
+            };
+            return Some(Do::Finish(current.job.id, outcome));
         }
         let job = self.jobs.pop_front()?;
         let outcome = if job.begun == 0 {
@@ -329,5 +344,7 @@ impl Current {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! MCP's lines as a pipe must know them: how long one may be, whether it is JSON at all, and whose answer it wants.
 //! Knows no method and no meaning.
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
@@ -20,6 +21,12 @@ pub enum Line {
 
 /// The next line.
 pub async fn next_line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Line> {
+    line_within(from, MAX_LINE).await
+}
+
+/// The next line, with another limit: a fuzzer never gets to one of 16 MiB.
+#[doc(hidden)]
+pub async fn line_within(from: &mut (impl AsyncBufRead + Unpin), most: usize) -> std::io::Result<Line> {
     let mut line = Vec::new();
     let mut long = None;
     loop {
@@ -29,7 +36,7 @@ pub async fn next_line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Resul
         }
         let end = bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
         let used = end.unwrap_or(bytes.len());
-        if long.is_none() && line.len() + used > MAX_LINE {
+        if long.is_none() && line.len() + used > most {
             long = Some(Id::default());
         }
         match &mut long {
@@ -47,7 +54,7 @@ pub async fn next_line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Resul
         }
     }
     if let Some(id) = long {
-        let message = format!("a message of more than {} MiB; send less at once", MAX_LINE >> 20);
+        let message = format!("a message of more than {} MiB; send less at once", most >> 20);
         return Ok(Line::Wrong(error(id.value(), -32600, &message)));
     }
     if line.is_empty() {
@@ -57,12 +64,15 @@ pub async fn next_line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Resul
         // Between messages; nobody needs an answer to it.
         return Ok(Line::Json(b"\n".into()));
     }
-    // serde_json does not look into strings it has no use for.
     let Ok(text) = std::str::from_utf8(&line) else {
         return Ok(Line::Wrong(error("null", -32700, "not UTF-8")));
     };
-    if let Err(bad) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        return Ok(Line::Wrong(error("null", -32700, &format!("not JSON: {bad}"))));
+    if let Err(bad) = serde_json::from_str::<Readable>(text) {
+        let mut id = Id::default();
+        if serde_json::from_str::<IgnoredAny>(text).is_ok() {
+            id.read(&line);
+        }
+        return Ok(Line::Wrong(error(id.value(), -32700, &format!("not JSON: {bad}"))));
     }
     if line.last() != Some(&b'\n') {
         line.push(b'\n');
@@ -89,6 +99,58 @@ pub async fn first_request(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::R
 fn error(id: &str, code: i32, message: &str) -> String {
     let message = Value::from(message);
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message}}}}}\n")
+}
+
+/// JSON that can be read to its last value, as rmcp will. serde_json takes more where it only looks for the end: half a
+/// surrogate pair, which JavaScript writes for half an emoji, a number beyond all others, or 128 levels and more.
+struct Readable;
+
+impl<'de> Deserialize<'de> for Readable {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Readable)
+    }
+}
+
+impl<'de> Visitor<'de> for Readable {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Readable>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        while fields.next_entry::<Readable, Readable>()?.is_some() {}
+        Ok(self)
+    }
 }
 
 /// Finds the `id` of a message too long to keep, as its bytes go by.
@@ -194,6 +256,16 @@ mod tests {
         assert_eq!(wrong(&read[3])["error"]["code"], -32700, "bytes that are not UTF-8");
         assert_eq!(read[4], Line::Json(b"[1]\n".into()), "JSON of another shape is rmcp's to refuse");
         assert_eq!(read[5], Line::Json(b"{\"id\":2}\n".into()), "the last newline may be missing");
+    }
+
+    #[tokio::test]
+    async fn what_only_looks_like_json_is_answered_by_its_id() {
+        let deep = format!("{{\"id\":3,\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        for (line, id) in [(r#"{"id":1,"a":"\ud83d"}"#, 1), (r#"{"a":1e999,"id":2}"#, 2), (&deep, 3)] {
+            let read = lines(line.as_bytes()).await;
+            assert_eq!(wrong(&read[0])["id"], id, "{line}");
+            assert_eq!(wrong(&read[0])["error"]["code"], -32700);
+        }
     }
 
     #[tokio::test]

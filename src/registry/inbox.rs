@@ -195,6 +195,8 @@ impl Inbox {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
 

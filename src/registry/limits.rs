@@ -118,13 +118,16 @@ impl Rate {
         if self.0.len() >= limit {
             let wait =
                 self.0.front().map_or(Self::WINDOW, |at| Self::WINDOW - now.saturating_duration_since(*at));
-            return Err(OverLimit::Rate { limit, wait_ms: wait.as_millis() as u64 });
+            // Rounded up: whoever waits for so long is admitted.
+            return Err(OverLimit::Rate { limit, wait_ms: wait.as_micros().div_ceil(1000) as u64 });
         }
         self.0.push_back(now);
         Ok(())
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -123,6 +123,8 @@ pub fn valid_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::id::RootId;

@@ -106,6 +106,18 @@ fn while_a_person_holds_the_input_agents_wait_in_order_and_the_person_does_not()
 }
 
 #[test]
+fn what_changes_while_the_terminal_is_asked_is_heeded() {
+    let mut played = Played::new(State::Idle);
+    played.message(1, Writer::Agent).message(2, Writer::Agent).plans();
+    played.owner = Owner::Person { who: "ada".into(), since: SystemTime::UNIX_EPOCH };
+    assert_eq!((played.next(), played.queue.held(&played.owner)), (None, 2));
+    played.owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
+    played.plans();
+    played.state = State::NeedsInput { what: "trust".into() };
+    assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(1), Outcome::Refused(_)))));
+}
+
+#[test]
 fn an_end_answers_every_message_and_says_which_was_half_typed() {
     let mut played = Played::new(State::Idle);
     played.message(1, Writer::Agent).message(2, Writer::Agent).plans();
