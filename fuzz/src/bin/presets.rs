@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
         dir
     });
     fs::write(dir.join("a.json"), json).unwrap();
-    let presets = Presets::load(PresetDirs { user: Some(dir.clone()), workspace: None });
+    let presets = Presets::load(PresetDirs { user: Some(dir.clone()), workspace: None, trust: None });
     match presets.get("a") {
         Ok(preset) => accepted(&presets, preset, *flags),
         Err(error) => assert!(!error.to_string().is_empty()),
