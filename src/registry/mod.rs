@@ -263,6 +263,14 @@ impl Registry {
         self.state().count(caller)
     }
 
+    /// What is left of the caller's tree's spawns of this minute.
+    pub fn spawns_left(&self, caller: Caller) -> limits::Left {
+        let state = self.state();
+        let limit = self.0.limits.spawns_per_minute;
+        let rate = state.rates.get(&state.tree.top(caller));
+        rate.map_or(limits::Left { spawns: limit, wait_ms: 0 }, |rate| rate.left(limit, Instant::now()))
+    }
+
     /// Ends a child, and the children it spawned, and everything they started. The child's own answer is the first.
     pub async fn stop(&self, id: ChildId, grace: Duration) -> Vec<Ended> {
         self.0.journal.note(Change::event(id, "stop", "told to end, with all below it"));

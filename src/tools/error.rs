@@ -128,14 +128,12 @@ impl From<OverLimit> for ToolError {
             OverLimit::Children { .. } | OverLimit::Tree { .. } => {
                 "Stop children you no longer need (list_children, stop), or let one do several tasks."
             }
-            OverLimit::Total { .. } => {
-                "Stop children you no longer need, or have your user raise limits.total."
-            }
+            OverLimit::Total { .. } => "Stop children you no longer need, yours or the user's other ones.",
             OverLimit::Rate { .. } => "Wait (timer_wait), or let a child you have do several tasks.",
         };
         ToolError::new(
             over.to_string(),
-            format!("{next} The user can raise limits in compere's config.json."),
+            format!("{next} The user can raise {} in compere's config.json.", over.setting()),
         )
     }
 }

@@ -292,7 +292,10 @@ fn a_fresh_machine_is_healthy_and_doctor_starts_nothing() {
     let company = Company::new();
     let report = company.ok(&["doctor"]);
     assert!(
-        report.contains("none runs") && report.contains("limits: children 16") && !report.contains("FAIL"),
+        report.contains("none runs")
+            && report.contains("limits.children: 16 live")
+            && report.contains("inbox: 1000 unread")
+            && !report.contains("FAIL"),
         "{report}"
     );
     assert!(company.broker().is_none());
