@@ -262,7 +262,7 @@ impl Broker {
         loop {
             self.registry.watch_roots().await;
             let load = self.registry.load();
-            let busy = count.load(Ordering::SeqCst) > 0 || load.live > 0;
+            let busy = count.load(Ordering::SeqCst) > 0 || load.live + load.awaited > 0;
             let readers = if load.ended > 0 || load.unread > 0 { linger * PATIENCE } else { linger };
             if busy {
                 idle = Duration::ZERO;

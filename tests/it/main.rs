@@ -6,6 +6,7 @@
 mod support;
 
 mod adoption;
+mod again;
 mod boundary;
 mod cli;
 mod ends;

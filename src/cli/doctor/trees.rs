@@ -52,7 +52,8 @@ fn lost(list: &Value) -> Option<Finding> {
         .filter(|row| word(row, "state") == "lost")
         .map(|row| format!("{}: {}", name(row), word(row, "why")))
         .collect();
-    let todo = "their parents were told; `compere read ID` shows the last output";
+    let todo = "their parents were told; `compere read ID` shows the last output, `compere spawn --resume ID` goes on \
+                with one that has a session";
     (!lost.is_empty()).then(|| Finding::warn("lost", lost.join("; "), todo))
 }
 
@@ -85,7 +86,7 @@ mod tests {
         let lines: Vec<String> = look(&list).iter().map(|finding| finding.line(false)).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
         warn  hostless   the host of r1 has been gone for 12m; c1 (n-c1), c2 (n-c2) go on -> the next MCP host in the same workspace takes them over; `compere stop ID` ends one with all below
-        warn  lost       c5 (n-c5): its keeper died -> their parents were told; `compere read ID` shows the last output
+        warn  lost       c5 (n-c5): its keeper died -> their parents were told; `compere read ID` shows the last output, `compere spawn --resume ID` goes on with one that has a session
         ");
         assert_eq!(look(&json!({"children": [row("c1", "r1", "idle", None)]})), []);
     }
