@@ -44,7 +44,7 @@ pub use self::config::{Config, config_dir, read_config, state_dir};
 use self::log::log_to;
 
 /// Connections at once; each is one host, nested agent or command.
-const MAX_CONNECTIONS: usize = 512;
+pub const MAX_CONNECTIONS: usize = 512;
 /// A peer that connects and says nothing is let go.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// The variable that says how long a broker with nothing to keep stays, in milliseconds.
@@ -229,6 +229,7 @@ impl Broker {
             };
             let Ok(permit) = room.clone().try_acquire_owned() else {
                 tracing::warn!("{MAX_CONNECTIONS} connections are the limit; one more was turned away");
+                turn_away(&stream);
                 continue;
             };
             let (registry, stop, count, changed) =
@@ -262,7 +263,7 @@ impl Broker {
         loop {
             self.registry.watch_roots().await;
             let load = self.registry.load();
-            let busy = count.load(Ordering::SeqCst) > 0 || load.live > 0;
+            let busy = count.load(Ordering::SeqCst) > 0 || load.live + load.awaited > 0;
             let readers = if load.ended > 0 || load.unread > 0 { linger * PATIENCE } else { linger };
             if busy {
                 idle = Duration::ZERO;
@@ -276,6 +277,15 @@ impl Broker {
             }
         }
     }
+}
+
+/// Says why, at once or not at all: nobody is waited for here.
+fn turn_away(stream: &UnixStream) {
+    let welcome = Welcome::new(Err(Refused::Full { most: MAX_CONNECTIONS }));
+    let mut line = serde_json::to_vec(&welcome).unwrap_or_default();
+    line.push(b'\n');
+    // Whoever has gone needs no reason.
+    let _ = stream.try_write(&line);
 }
 
 /// One connection, from its hello to its end.

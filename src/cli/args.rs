@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    call, completions, doctor, keys, ls, presets, read, report, reports, send, spawn, stop, trust, wait,
+    call, completions, doctor, keys, log, ls, presets, read, report, reports, send, spawn, stop, trust, wait,
 };
 
 const LONG: &str = "\
@@ -66,6 +66,8 @@ pub(super) enum Command {
     Doctor(doctor::Args),
     /// List all children: state, who holds the input, what waits.
     Ls(ls::Args),
+    /// Tell what happened: spawned, adopted, reported, ended.
+    Log(log::Args),
     /// Start a program in a terminal of its own.
     Spawn(spawn::Args),
     /// Type a message into a child's program, then Enter.

@@ -118,7 +118,10 @@ fn row(depth: usize, child: &Value) -> [String; 8] {
         format!("{} {}", text("state"), since("since_s")),
         owner,
         if waiting.is_empty() { "-".into() } else { waiting.join(", ") },
-        text("parent"),
+        match child["hostless_s"].as_u64() {
+            Some(gone) => format!("{} (host gone {})", text("parent"), span(gone)),
+            None => text("parent"),
+        },
         text("program"),
         text("title"),
     ]
@@ -172,6 +175,19 @@ mod tests {
         2 unread reports for you: compere reports
         ");
         insta::assert_snapshot!(table(&list, Some(24)).lines().nth(1).unwrap_or_default(), @"c1      nc1   idle 1m  …");
+    }
+
+    #[test]
+    fn a_tree_without_a_host_is_marked() {
+        let mut list = json!({"you": {"id": "person"}, "children": [child("c1", "r1"), child("c2", "c1")]});
+        for row in [0, 1] {
+            list["children"][row]["hostless_s"] = 725.into();
+        }
+        insta::assert_snapshot!(table(&list, None), @r"
+        CHILD  NAME  STATE    OWNER         WAITING  PARENT              PROGRAM  TITLE
+        c1     nc1   idle 1m  orchestrator  -        r1 (host gone 12m)  sh       a�b
+          c2   nc2   idle 1m  orchestrator  -        c1 (host gone 12m)  sh       a�b
+        ");
     }
 
     #[test]

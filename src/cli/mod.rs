@@ -8,6 +8,7 @@ mod out;
 
 mod call;
 mod keys;
+mod log;
 mod ls;
 mod presets;
 mod read;
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Trust(args) => trust::run(&args),
         Command::Call(args) => ask(call::run(args)),
         Command::Ls(args) => ask(ls::run(args)),
+        Command::Log(args) => ask(log::run(args)),
         Command::Spawn(args) => ask(spawn::run(args)),
         Command::Send(args) => ask(send::run(args)),
         Command::Keys(args) => ask(keys::run(args)),

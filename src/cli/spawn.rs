@@ -42,6 +42,9 @@ pub(super) struct Args {
     /// Its first message, delivered when the program is ready for it; `-` reads it from standard input.
     #[arg(long)]
     message: Option<String>,
+    /// Go on with the session of a child that has ended, in its directory and under its preset.
+    #[arg(long, value_name = "CHILD", conflicts_with_all = ["known", "preset", "cwd", "command"])]
+    resume: Option<String>,
     /// Print the tool's answer as JSON.
     #[arg(long)]
     json: bool,
@@ -52,7 +55,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     let preset = args.known.or(args.preset);
-    if preset.is_none() && args.command.is_empty() {
+    if preset.is_none() && args.command.is_empty() && args.resume.is_none() {
         return Err(Fail::Usage(
             "say what to start: a preset (`compere presets` lists them) or, after --, a command".into(),
         ));
@@ -68,6 +71,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
         "rows": args.size.map(|size| size.rows),
         "cols": args.size.map(|size| size.cols),
         "message": args.message.map(text_or_stdin).transpose()?,
+        "resume": args.resume,
     });
     let result = client::once("spawn", wish).await?;
     out::record(&result, args.json, words)?;

@@ -9,7 +9,7 @@ use std::{
 use super::{fail::Fail, out, presets};
 use crate::{
     ipc::hello::IDENTITY,
-    preset::{Candidate, Preset, Trust, TrustError, place},
+    preset::{Candidate, OnExit, Preset, Restart, Trust, TrustError, place},
     registry::host::lineage,
 };
 
@@ -90,7 +90,8 @@ fn is_keeper(pid: i32) -> bool {
 /// What a preset would run, for whoever is to decide. It may be hostile: no character of it acts on the terminal, and
 /// what is not shown is said to be there.
 fn summary(candidate: &Candidate) -> String {
-    let Preset { name, about, command, programs, env, unset, first_message, mcp, .. } = &candidate.preset;
+    let Preset { name, about, command, programs, env, unset, first_message, session, mcp, on_exit, .. } =
+        &candidate.preset;
     let texts = |texts: &[String]| texts.iter().map(|text| quoted(text)).collect::<Vec<_>>();
     let mut rows = vec![
         ("preset", vec![name.clone(), quoted(about)]),
@@ -101,6 +102,16 @@ fn summary(candidate: &Candidate) -> String {
     ];
     if let Some(first) = first_message {
         rows.push(("with a message", texts(&first.args)));
+    }
+    if let Some(session) = session {
+        rows.push(("new session", texts(&session.args)));
+        rows.push(("resumes by", texts(&session.resume)));
+    }
+    if let Some(OnExit { restart, most, .. }) = on_exit.filter(|wish| wish.restart != Restart::Never) {
+        rows.push((
+            "runs again",
+            vec![format!("{restart:?}, {most} times within ten minutes").to_lowercase()],
+        ));
     }
     if let Some(mcp) = mcp {
         rows.push(("mcp arguments", mcp.args.iter().map(|arg| quoted(&arg.to_string())).collect()));
@@ -161,6 +172,7 @@ mod tests {
             "name": "n", "about": hostile, "command": ["sh", hostile, long],
             "programs": vec!["p"; MOST_PARTS + 2], "env": {"A": hostile}, "unset": [hostile],
             "first_message": {"args": [hostile], "place": "last"},
+            "session": {"args": [hostile], "resume": [hostile]}, "on_exit": {"restart": "always"},
             "mcp": {"args": [{"a": hostile}], "env": {"B": [hostile]}, "files": {"f.json": hostile}},
         }));
         let file = Trusted { path: "/a/\x1b[31m.json".into(), sha256: "00".into() };

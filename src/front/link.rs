@@ -220,7 +220,14 @@ async fn greet(stream: UnixStream, hello: &Hello) -> io::Result<Option<Result<Co
 async fn exchange(stream: UnixStream, hello: &Hello) -> io::Result<Option<Result<Connected, NoBroker>>> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
-    hello::write_line(&mut write, hello).await?;
+    let said = hello::write_line(&mut write, hello).await;
+    if let Err(error) = said {
+        // One that turns us away does not listen, but says why.
+        return match hello::read_line::<Welcome>(&mut read).await {
+            Ok(Some(Welcome { refused: Some(why), .. })) => Ok(Some(Err(NoBroker::Refused(why)))),
+            _ => Err(error),
+        };
+    }
     let Some(welcome) = hello::read_line::<Welcome>(&mut read).await? else { return Ok(None) };
     if let Some(refused) = welcome.refused {
         return Ok(Some(Err(NoBroker::Refused(refused))));

@@ -92,6 +92,14 @@ pub enum Refused {
     /// A host must say who it is.
     #[error("a host without a process")]
     NoHost,
+    /// No room.
+    #[error(
+        "{most} connections are open, which is the limit: end hosts or commands that you do not need any more"
+    )]
+    Full {
+        /// How many are the most.
+        most: usize,
+    },
 }
 
 impl Hello {

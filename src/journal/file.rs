@@ -104,7 +104,7 @@ fn prepare(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn is_sound(db: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn is_sound(db: &Connection) -> rusqlite::Result<bool> {
     db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)).map(|word| word == "ok")
 }
 

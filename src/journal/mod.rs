@@ -4,6 +4,7 @@
 
 mod change;
 mod file;
+mod health;
 mod log;
 mod past;
 mod writer;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 
 pub use self::{
     change::Change,
+    health::{Health, health, set_aside},
     log::{Logged, read_log},
     past::{HeardRow, Last, MessageRow, Past},
 };

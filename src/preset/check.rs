@@ -8,7 +8,7 @@ use regex::Regex;
 use super::{
     env::{is_name, is_pattern},
     error::Fault,
-    placeholder::{MESSAGE, PUBLIC, SECRET, fill, fill_json},
+    placeholder::{MESSAGE, PUBLIC, SECRET, SESSION, fill, fill_json},
     shape::{Mcp, Preset},
 };
 use crate::child::typing::keys;
@@ -23,6 +23,8 @@ enum Seen {
     Public,
     /// The same, and the first message has its place here.
     Message,
+    /// The same, and a session's id has its place here.
+    Session,
     /// This user alone: it is in the environment or a private file.
     Private,
 }
@@ -57,6 +59,7 @@ pub(super) fn check(preset: &Preset, stem: &str) -> Result<(), Fault> {
     if let Some(mcp) = &preset.mcp {
         injection(mcp)?;
     }
+    again(preset)?;
     state(preset)?;
     pressed("interrupt", &preset.interrupt)?;
     pressed("quit", &preset.quit)?;
@@ -79,6 +82,22 @@ fn command(preset: &Preset) -> Result<(), Fault> {
         return Err(fault("first_message.args", "lacks ${message}"));
     }
     Ok(())
+}
+
+fn again(preset: &Preset) -> Result<(), Fault> {
+    if let Some(session) = &preset.session {
+        for (field, args) in [("session.args", &session.args), ("session.resume", &session.resume)] {
+            strings(field, args, Seen::Session)?;
+            if !args.iter().any(|arg| arg.contains("${session}")) {
+                return Err(fault(field, "lacks ${session}"));
+            }
+        }
+    }
+    match preset.on_exit {
+        Some(wish) if !(1..=100).contains(&wish.most) => Err(fault("on_exit.most", "must be 1 to 100")),
+        Some(wish) if wish.after_ms > 60_000 => Err(fault("on_exit.after_ms", "must be at most 60000")),
+        _ => Ok(()),
+    }
 }
 
 fn environment(preset: &Preset) -> Result<(), Fault> {
@@ -173,6 +192,7 @@ fn allowed(name: &str, seen: Seen) -> Option<Cow<'static, str>> {
         || match seen {
             Seen::Public => false,
             Seen::Message => name == MESSAGE,
+            Seen::Session => name == SESSION,
             Seen::Private => name == SECRET,
         };
     known.then_some("".into())
@@ -223,6 +243,15 @@ mod tests {
                 json!({"first_message": {"args": ["${message}", "${identity}"], "place": "last"}}),
                 "first_message.args[1]:",
             ),
+            (json!({"session": {"args": ["-s"], "resume": ["${session}"]}}), "session.args: lacks"),
+            (json!({"session": {"args": ["${session}"], "resume": []}}), "session.resume: lacks"),
+            (
+                json!({"session": {"args": ["${session}"], "resume": ["${session}", "${identity}"]}}),
+                "session.resume[1]: ${identity} is a secret",
+            ),
+            (json!({"command": ["a", "${session}"]}), "command[1]:"),
+            (json!({"on_exit": {"restart": "always", "most": 0}}), "on_exit.most:"),
+            (json!({"on_exit": {"restart": "always", "after_ms": 60001}}), "on_exit.after_ms:"),
             (json!({"env": {"A B": ""}}), "env.A B:"),
             (json!({"env": {"COMPERE_SOCKET": ""}}), "env.COMPERE_SOCKET:"),
             (json!({"env": {"A": "${message}"}}), "env.A:"),
@@ -260,6 +289,7 @@ mod tests {
             json!({"mcp": {"args": ["${compere:quoted}", {"a": "${socket}"}], "env": {"A": ["${identity}"]}}}),
             json!({"mcp": {"files": {"a-1.json": {"b": "${identity}"}}}, "size": {"rows": 40, "cols": 120}}),
             json!({"first_message": {"args": ["--prompt=${message}"], "place": "first"}}),
+            json!({"session": {"args": ["-s", "${session}"], "resume": ["-r${session}"]}, "on_exit": {"restart": "failed"}}),
         ] {
             assert_eq!(verdict(changes), "good");
         }

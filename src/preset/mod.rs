@@ -2,6 +2,7 @@
 //! with which arguments, environment and files, and carries the rules for reading and typing; starts nothing itself,
 //! writes nothing but the list of what is trusted, and knows no child.
 
+mod again;
 mod check;
 mod env;
 mod error;
@@ -14,8 +15,9 @@ mod shape;
 mod store;
 mod trust;
 
+pub use again::{OnExit, Restart, Session};
 pub use error::{Distrust, Fault, PresetError};
-pub use resolve::{Context, Resolved, Wish, resolve};
+pub use resolve::{Context, Resolved, SessionWish, Wish, resolve};
 pub use shape::{Dimensions, FirstMessage, Mcp, Place, Preset, schema};
 pub use store::{Listed, PresetDirs, Presets, Source, Standing};
 pub use trust::{Candidate, Trust, TrustError, Trusted, place};

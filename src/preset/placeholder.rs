@@ -11,6 +11,8 @@ pub(super) const SECRET: &str = "identity";
 pub(super) const PUBLIC: [&str; 4] = ["compere", "socket", "dir", "shell"];
 /// The placeholder of a first message.
 pub(super) const MESSAGE: &str = "message";
+/// The placeholder of a session's id.
+pub(super) const SESSION: &str = "session";
 
 const QUOTED: &str = ":quoted";
 

@@ -6,9 +6,10 @@ use std::{borrow::Cow, collections::BTreeMap, path::Path};
 use serde_json::Value;
 
 use super::{
+    again::Session,
     env::{self, Env},
     error::PresetError,
-    placeholder::{MESSAGE, SECRET, fill, fill_json, flat},
+    placeholder::{MESSAGE, SECRET, SESSION, fill, fill_json, flat},
     shape::{Place, Preset},
 };
 use crate::{
@@ -33,6 +34,17 @@ pub struct Wish {
     pub size: Option<Size>,
     /// The first message.
     pub message: Option<String>,
+    /// The program's own session, where the preset knows how to name it.
+    pub session: Option<SessionWish>,
+}
+
+/// Which session of its own a program shall have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionWish {
+    /// A new one, of this id.
+    New(String),
+    /// The one of this id again.
+    Resume(String),
 }
 
 /// What a launch is made in.
@@ -67,6 +79,8 @@ pub struct Resolved {
     pub typing: Typing,
     /// The first message, if it is still to be typed.
     pub message_typed: Option<String>,
+    /// The id of the program's own session, if it was given one.
+    pub session: Option<String>,
 }
 
 /// Works out what to run.
@@ -81,6 +95,8 @@ pub fn resolve(preset: Option<&Preset>, wish: Wish, context: Context<'_>) -> Res
     let argument =
         wish.message.as_deref().filter(|_| bare).and_then(|message| as_argument(message, preset?, &values));
 
+    let session =
+        wish.session.filter(|_| bare).and_then(|session| named(&session, preset?.session.as_ref()?, &values));
     let mut argv = match (wish.command, preset) {
         (Some(command), _) => command,
         (None, Some(preset)) => values.all(&preset.command),
@@ -92,6 +108,10 @@ pub fn resolve(preset: Option<&Preset>, wish: Wish, context: Context<'_>) -> Res
     if let Some(index) = argv.iter().position(|arg| arg.contains('\0')) {
         return Err(PresetError::BadArgument { index });
     }
+    let session = session.map(|(id, args, at)| {
+        place(&mut argv, args, at);
+        id
+    });
     let unset = preset.map_or(&[][..], |preset| &preset.unset);
     let mut env = env::inherited(context.base_env, unset);
     let mut files = Vec::new();
@@ -127,6 +147,7 @@ pub fn resolve(preset: Option<&Preset>, wish: Wish, context: Context<'_>) -> Res
         rules: preset.map(|preset| preset.state.clone()).unwrap_or_default(),
         typing,
         message_typed,
+        session,
     })
 }
 
@@ -141,6 +162,17 @@ fn as_argument(message: &str, preset: &Preset, values: &Values<'_>) -> Option<(V
     let value = |name: &str| if name == MESSAGE { Some(text.as_str().into()) } else { values.get(name) };
     let args = first.args.iter().map(|arg| fill(arg, value)).collect::<Result<_, _>>().ok()?;
     Some((args, first.place))
+}
+
+/// A session's id, and the arguments for it.
+fn named(wish: &SessionWish, session: &Session, values: &Values<'_>) -> Option<(String, Vec<String>, Place)> {
+    let (id, args) = match wish {
+        SessionWish::New(id) => (id, &session.args),
+        SessionWish::Resume(id) => (id, &session.resume),
+    };
+    let value = |name: &str| if name == SESSION { Some(id.as_str().into()) } else { values.get(name) };
+    let args = args.iter().map(|arg| fill(arg, value)).collect::<Result<_, _>>().ok()?;
+    Some((id.clone(), args, session.place))
 }
 
 /// Puts arguments in their place; what stands behind a `--` is no place for flags.
@@ -321,10 +353,32 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_named_where_the_caller_gave_no_arguments() {
+        let new = || Some(SessionWish::New("ID".into()));
+        let resume = || Some(SessionWish::Resume("ID".into()));
+        for (preset, own, session, words) in [
+            ("claude", None, new(), "claude --ax-screen-reader --session-id ID --mcp-config"),
+            ("claude", None, resume(), "claude --ax-screen-reader --resume ID --mcp-config"),
+            ("claude", command("claude"), new(), "claude --session-id ID --mcp-config"),
+            ("claude", command("claude -c"), new(), "claude -c --mcp-config"),
+            ("gemini", None, new(), "gemini --screen-reader --session-id ID"),
+            ("gemini", None, resume(), "gemini --screen-reader --resume ID"),
+            ("qwen", None, resume(), "qwen --screen-reader --resume ID --mcp-config"),
+            ("codex", None, new(), "codex "),
+            ("", command("cat"), new(), "cat"),
+        ] {
+            let resolved = launch(preset, Wish { command: own, session, ..Wish::default() }).unwrap();
+            let said = resolved.argv.join(" ");
+            assert!(said.starts_with(words), "{said} <> {words}");
+            assert_eq!(resolved.session.is_some(), said.contains(" ID"), "{said}");
+        }
+    }
+
+    #[test]
     fn a_wish_goes_over_the_preset() {
         let env = BTreeMap::from([("DISABLE_AUTOUPDATER".to_string(), "0".to_string())]);
         let size = Some(Size { rows: 0, cols: 2000 });
-        let wish = Wish { command: command("/x/claude -c -- hi"), env, size, message: None };
+        let wish = Wish { command: command("/x/claude -c -- hi"), env, size, ..Wish::default() };
         let resolved = launch("claude", wish).unwrap();
         assert_eq!(
             resolved.argv.join(" "),

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::again::{OnExit, Session};
 use crate::{
     child::rules::{Rules, Typing},
     id::Size,
@@ -14,9 +15,10 @@ use crate::{
 
 /// How compere starts, reads and types into one program.
 ///
-/// Strings in `command`, `env`, `first_message` and `mcp` may hold placeholders: `${compere}` (the path of compere's
+/// Strings in `command`, `env`, `first_message`, `session` and `mcp` may hold placeholders: `${compere}` (the path of compere's
 /// program), `${identity}` and `${socket}` (the child's identity and where it connects), `${dir}` (the child's private
-/// directory, where `mcp.files` are written), `${shell}` ($SHELL, or /bin/sh) and, in `first_message` only, `${message}`.
+/// directory, where `mcp.files` are written), `${shell}` ($SHELL, or /bin/sh); in `first_message` only, `${message}`; in
+/// `session` only, `${session}`.
 /// `${compere:quoted}` and the like give the value as a JSON string with its quotes. `$${` stands for `${`.
 /// `${identity}` is a secret: it is refused in arguments, which every user of the machine can see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +57,12 @@ pub struct Preset {
     /// How the program is given compere's MCP server, for this launch only. Absent: it cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcp: Option<Mcp>,
+    /// How the program's own session is named, and gone on with. Absent: it cannot be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
+    /// Whether it is started again when it has exited. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exit: Option<OnExit>,
     /// How the program shows what it is doing.
     #[serde(default)]
     pub state: Rules,

@@ -5,13 +5,17 @@ use std::{path::PathBuf, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::host::Process;
+use super::{
+    again::{Asked, Restarted},
+    host::Process,
+};
 use crate::{
     child::{
         owner::Owner,
         rules::{Rules, Typing},
     },
     id::{Caller, ChildId, RootId, Size, TokenHash},
+    preset::OnExit,
 };
 
 /// See the module. Fields may be added with a default; none is ever taken away.
@@ -40,6 +44,15 @@ pub(super) struct Birth {
     pub(super) owner: Owner,
     /// The terminal's size at first.
     pub(super) size: Size,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asked: Option<Asked>,
+    /// Whether it is started again when it has exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) on_exit: Option<OnExit>,
+    /// The one it was started in the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) restarted: Option<Restarted>,
 }
 
 /// What was decided when a child was spawned.
@@ -53,6 +66,9 @@ pub struct Facts {
     pub cwd: PathBuf,
     /// When.
     pub spawned: SystemTime,
+    /// The id of the program's own session, if it was given one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
 }
 
 /// A root: an MCP host's place in the company, held by a process and inherited within a workspace.
@@ -96,12 +112,16 @@ mod tests {
                 program: "sh".into(),
                 cwd: "/".into(),
                 spawned: SystemTime::UNIX_EPOCH,
+                session: None,
             },
             token: Token::random().hash(),
             rules: Rules::default(),
             typing: Typing::default(),
             owner: Owner::Orchestrator { since: SystemTime::UNIX_EPOCH },
             size: Size::DEFAULT,
+            asked: None,
+            on_exit: None,
+            restarted: None,
         }
     }
 

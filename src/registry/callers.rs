@@ -1,5 +1,7 @@
 //! Which child calls: by its identity, or by where a process runs.
 
+use std::time::Duration;
+
 use super::Registry;
 use crate::{
     child::Child,
@@ -44,5 +46,19 @@ impl Registry {
             }
             spawned.changed().await.ok()?;
         }
+    }
+
+    /// Returns when no spawn is under way any more, or `patience` is over.
+    pub async fn settled_spawns(&self, patience: Duration) {
+        let mut spawned = self.0.spawned.subscribe();
+        let settled = async {
+            while self.state().members.values().any(|member| member.child.is_none()) {
+                if spawned.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // What takes longer is found by the next broker.
+        let _ = tokio::time::timeout(patience, settled).await;
     }
 }

@@ -74,14 +74,16 @@ impl Registry {
     /// A child has ended; its thread says so. Of one that was lost its parent is told, in one step with remembering it.
     pub(super) fn ended(&self, id: ChildId, doing: &Doing, why: &str, runtime: Option<&Handle>) {
         let end = json!({"state": doing.to_string(), "why": why});
-        {
+        let (end, next) = {
             let mut state = self.state();
             let Some(member) = state.members.get_mut(&id) else { return };
             if member.end.is_some() {
                 return;
             }
             member.end = Some(end.clone());
-        }
+            let next = state.follow(id, doing);
+            (state.members.get(&id).and_then(|member| member.end.clone()).unwrap_or(end), next)
+        };
         let note = vec![Change::Ended { id, end }, Change::event(id, "ended", format!("{doing}: {why}"))];
         match runtime {
             Some(runtime) if *doing == Doing::Lost => {
@@ -93,6 +95,9 @@ impl Registry {
                 runtime.spawn(async move { registry.tell_parent(id, message, note).await });
             }
             _ => note.into_iter().for_each(|change| self.0.journal.note(change)),
+        }
+        if let Some(runtime) = runtime {
+            self.follow_up(id, doing, next, runtime);
         }
     }
 

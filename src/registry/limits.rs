@@ -84,6 +84,28 @@ pub enum OverLimit {
     },
 }
 
+impl OverLimit {
+    /// Its name in `config.json`.
+    pub fn setting(&self) -> &'static str {
+        match self {
+            OverLimit::Depth { .. } => "limits.depth",
+            OverLimit::Children { .. } => "limits.children",
+            OverLimit::Tree { .. } => "limits.tree",
+            OverLimit::Total { .. } => "limits.total",
+            OverLimit::Rate { .. } => "limits.spawns_per_minute",
+        }
+    }
+}
+
+/// What is left of a tree's spawns of this minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// So many may start at once.
+    pub spawns: usize,
+    /// If none may: when the next one may, in milliseconds.
+    pub wait_ms: u64,
+}
+
 impl Limits {
     /// Whether one more child fits.
     pub fn admit(&self, count: Count) -> Result<(), OverLimit> {
@@ -115,14 +137,23 @@ impl Rate {
         while self.0.front().is_some_and(|at| now.saturating_duration_since(*at) >= Self::WINDOW) {
             self.0.pop_front();
         }
-        if self.0.len() >= limit {
-            let wait =
-                self.0.front().map_or(Self::WINDOW, |at| Self::WINDOW - now.saturating_duration_since(*at));
-            // Rounded up: whoever waits for so long is admitted.
-            return Err(OverLimit::Rate { limit, wait_ms: wait.as_micros().div_ceil(1000) as u64 });
+        match self.left(limit, now) {
+            Left { spawns: 0, wait_ms } => Err(OverLimit::Rate { limit, wait_ms }),
+            _ => {
+                self.0.push_back(now);
+                Ok(())
+            }
         }
-        self.0.push_back(now);
-        Ok(())
+    }
+
+    /// What is left within a limit.
+    pub fn left(&self, limit: usize, now: Instant) -> Left {
+        let age = |at: &Instant| now.saturating_duration_since(*at);
+        let recent = || self.0.iter().filter(|at| age(at) < Self::WINDOW);
+        let spawns = limit.saturating_sub(recent().count());
+        let wait = recent().next().map_or(Self::WINDOW, |at| Self::WINDOW - age(at));
+        // Rounded up: whoever waits for so long is admitted.
+        Left { spawns, wait_ms: if spawns == 0 { wait.as_micros().div_ceil(1000) as u64 } else { 0 } }
     }
 }
 
@@ -154,6 +185,9 @@ mod tests {
         let mut rate = Rate::default();
         assert_eq!(rate.admit(2, at(0)), Ok(()));
         assert_eq!(rate.admit(2, at(10)), Ok(()));
+        assert_eq!(rate.left(3, at(20)), Left { spawns: 1, wait_ms: 0 });
+        assert_eq!(rate.left(2, at(20)), Left { spawns: 0, wait_ms: 40_000 });
+        assert_eq!(rate.left(2, at(65)), Left { spawns: 1, wait_ms: 0 });
         assert_eq!(rate.admit(2, at(20)), Err(OverLimit::Rate { limit: 2, wait_ms: 40_000 }));
         assert_eq!(rate.admit(2, at(60)), Ok(()));
         assert!(rate.admit(2, at(61)).is_err());

@@ -1,6 +1,7 @@
 //! The company: who is whose child, what each may do, what was reported, who waits. A handle over one lock, which is
 //! held for moments and never across an await. Knows no protocol and types nothing itself.
 
+mod again;
 mod birth;
 mod callers;
 mod clock;
@@ -10,8 +11,10 @@ mod ledger;
 pub mod limits;
 pub mod mail;
 pub mod messages;
+mod name;
 mod place;
 mod recover;
+mod restart;
 pub mod rights;
 pub mod roots;
 pub mod spawn;
@@ -43,7 +46,7 @@ use crate::{
     journal::{Change, Journal, Last},
 };
 
-pub use self::{birth::Facts, place::Place};
+pub use self::{again::NotResumed, birth::Facts, place::Place};
 
 /// A handle; clones share one company.
 #[derive(Clone, Debug)]
@@ -92,6 +95,8 @@ struct Member {
     env: Arc<Vec<(String, String)>>,
     /// It was told to end: it spawns nothing more.
     stopping: bool,
+    /// Its spawn is over: if it exits, that is its own doing.
+    armed: bool,
     /// Its row in the journal, and how it ended.
     birth: Option<Value>,
     end: Option<Value>,
@@ -101,7 +106,7 @@ impl Member {
     /// One that is about to be.
     fn new(facts: Facts) -> Self {
         let env = Arc::default();
-        Member { child: None, facts, token: None, env, stopping: false, birth: None, end: None }
+        Member { child: None, facts, token: None, env, stopping: false, armed: false, birth: None, end: None }
     }
 }
 
@@ -171,6 +176,8 @@ pub struct Load {
     pub ended: usize,
     /// Reports nobody has read.
     pub unread: usize,
+    /// Children that are about to be started again.
+    pub awaited: usize,
 }
 
 impl Registry {
@@ -263,6 +270,14 @@ impl Registry {
         self.state().count(caller)
     }
 
+    /// What is left of the caller's tree's spawns of this minute.
+    pub fn spawns_left(&self, caller: Caller) -> limits::Left {
+        let state = self.state();
+        let limit = self.0.limits.spawns_per_minute;
+        let rate = state.rates.get(&state.tree.top(caller));
+        rate.map_or(limits::Left { spawns: limit, wait_ms: 0 }, |rate| rate.left(limit, Instant::now()))
+    }
+
     /// Ends a child, and the children it spawned, and everything they started. The child's own answer is the first.
     pub async fn stop(&self, id: ChildId, grace: Duration) -> Vec<Ended> {
         self.0.journal.note(Change::event(id, "stop", "told to end, with all below it"));
@@ -275,7 +290,10 @@ impl Registry {
                 member.stopping = true;
                 member.child.clone()
             };
-            ids.iter().filter_map(stopping).collect()
+            let children = ids.iter().filter_map(stopping).collect();
+            // Nor is one started again that has ended before.
+            ids.iter().filter_map(|id| state.settled(*id)).for_each(|change| self.0.journal.note(change));
+            children
         };
         let stops = children.iter().map(|child| async move {
             match child.stop(grace).await {
@@ -291,7 +309,7 @@ impl Registry {
         let state = self.state();
         let live = state.members.keys().filter(|id| state.live(**id)).count();
         let unread = state.mail.values().map(|mail| mail.inbox.unread()).sum();
-        Load { live, ended: state.members.len() - live, unread }
+        Load { live, ended: state.members.len() - live, unread, awaited: state.awaited() }
     }
 
     /// Forgets ended children, and removes what they left on disk. Live ones keep theirs, and their keepers.
@@ -356,7 +374,8 @@ impl State {
 
     /// Ended children beyond those we keep.
     fn surplus(&self) -> Vec<ChildId> {
-        let ended: Vec<ChildId> = self.members.keys().copied().filter(|id| !self.live(*id)).collect();
+        let over = |(id, member): (&ChildId, &Member)| !self.live(*id) && !member.awaited();
+        let ended: Vec<ChildId> = self.members.iter().filter(|each| over(*each)).map(|(id, _)| *id).collect();
         let surplus = ended.len().saturating_sub(Registry::KEEP_ENDED);
         ended[..surplus].to_vec()
     }

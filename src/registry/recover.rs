@@ -83,6 +83,7 @@ impl Registry {
         for (id, body) in past.waits {
             self.restore_wait(id, body);
         }
+        self.resume_restarts(&tokio::runtime::Handle::current());
         {
             let mut state = self.state();
             let mail = state.mail.keys().copied();
@@ -147,7 +148,7 @@ impl Registry {
         };
         let rebooted = birth.root.as_ref().is_some_and(|seat| !seat.boot.is_empty() && seat.boot != boot);
         let why = if rebooted { "the machine was restarted" } else { "its runtime directory was removed" };
-        let name = birth.name.clone();
+        let (name, session) = (birth.name.clone(), birth.facts.session.clone());
         {
             let mut state = self.state();
             let parent = birth.parent(|caller| state.is_known(caller));
@@ -155,8 +156,10 @@ impl Registry {
             state.members.insert(id, Member::new(birth.facts));
         }
         let gone = vec![Change::event(id, "ended", format!("lost: {why}"))];
+        let session = session.map(|id| format!(" Its program's own session was {id}.")).unwrap_or_default();
         let message = format!(
-            "{id} ({name}) was lost: {why}. This is compere's word, not the child's. Nothing of its output is left."
+            "{id} ({name}) was lost: {why}. This is compere's word, not the child's. Nothing of its output is \
+             left.{session}"
         );
         self.tell_parent(id, message, gone).await;
         let mut state = self.state();
@@ -181,7 +184,8 @@ impl Registry {
             state.tree.insert(id, birth.name.clone(), parent);
             state.tokens.insert(birth.token.clone(), id);
             let token = Some(birth.token);
-            let member = Member { token, env, birth: Some(row), end, ..Member::new(birth.facts) };
+            let member =
+                Member { token, env, birth: Some(row), end, armed: true, ..Member::new(birth.facts) };
             state.members.insert(id, member);
         }
         let begin = Begin {
@@ -241,6 +245,7 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
             program: program.trim().to_owned(),
             cwd: std::fs::read_link(format!("{proc}/cwd")).unwrap_or_else(|_| "/".into()),
             spawned: SystemTime::now(),
+            session: None,
         },
         // Nobody has it.
         token: Token::random().hash(),
@@ -248,11 +253,14 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         typing: Typing::default(),
         owner: Owner::Orchestrator { since: SystemTime::now() },
         size: record.size,
+        asked: None,
+        on_exit: None,
+        restarted: None,
     }
 }
 
 /// What a child was given at its start, so that nothing secret has to be written down: the kernel remembers it.
-fn environment(pid: i32) -> Vec<(String, String)> {
+pub(super) fn environment(pid: i32) -> Vec<(String, String)> {
     let bytes = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let pair = |entry: &[u8]| {
         let (name, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;

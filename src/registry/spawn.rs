@@ -17,10 +17,12 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Facts, Member, Registry,
+    Facts, Member, NotResumed, Registry,
+    again::{Asked, Like, Restarted, uuid},
     birth::Birth,
     limits::OverLimit,
     messages::NotSent,
+    name::{basename, free_name},
     roots::Verdict,
     tree::{Node, valid_name},
 };
@@ -34,7 +36,7 @@ use crate::{
     id::{Caller, ChildId, Size, Token},
     journal::{Change, NotWritten},
     keeper::{self, LaunchError, Spec},
-    preset::{self, PresetDirs, PresetError, Presets, Resolved},
+    preset::{self, OnExit, PresetDirs, PresetError, Presets, Resolved, SessionWish},
 };
 
 /// Where a call comes from: what a child inherits from whoever asked for it.
@@ -67,6 +69,8 @@ pub struct Wish {
     pub size: Option<Size>,
     /// The first message.
     pub message: Option<String>,
+    /// A child that has ended, whose session shall go on in this one.
+    pub resume: Option<String>,
 }
 
 /// A child that was spawned.
@@ -109,6 +113,9 @@ pub enum SpawnError {
         /// How long.
         minutes: u64,
     },
+    /// See [`NotResumed`].
+    #[error(transparent)]
+    NotResumed(#[from] NotResumed),
     /// See [`NotWritten`].
     #[error(transparent)]
     NotWritten(#[from] NotWritten),
@@ -152,26 +159,33 @@ impl Drop for Reservation {
 impl Registry {
     /// Starts a child of the caller's. It is started, or not, even if nobody waits for it any more.
     pub async fn spawn(&self, caller: Caller, session: &Session, wish: Wish) -> Result<Spawned, SpawnError> {
-        let (registry, session) = (self.clone(), session.clone());
-        let spawned = tokio::spawn(async move { registry.spawn_here(caller, &session, wish).await });
-        spawned.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-    }
-
-    /// Returns when no spawn is under way any more, or `patience` is over.
-    pub async fn settled_spawns(&self, patience: Duration) {
-        let mut spawned = self.0.spawned.subscribe();
-        let settled = async {
-            while self.state().members.values().any(|member| member.child.is_none()) {
-                if spawned.changed().await.is_err() {
-                    return;
-                }
-            }
+        let (wish, like) = match wish.resume.clone() {
+            Some(who) => self.resuming(caller, &who, wish)?,
+            None => (wish, Like::default()),
         };
-        // What takes longer is found by the next broker.
-        let _ = tokio::time::timeout(patience, settled).await;
+        self.start(caller, session, wish, like).await
     }
 
-    async fn spawn_here(&self, caller: Caller, session: &Session, wish: Wish) -> Result<Spawned, SpawnError> {
+    /// The same, of one that is to be like another.
+    pub(super) async fn start(
+        &self,
+        caller: Caller,
+        session: &Session,
+        wish: Wish,
+        like: Like,
+    ) -> Result<Spawned, SpawnError> {
+        let (registry, session) = (self.clone(), session.clone());
+        let started = tokio::spawn(async move { registry.start_here(caller, &session, wish, like).await });
+        started.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    async fn start_here(
+        &self,
+        caller: Caller,
+        session: &Session,
+        wish: Wish,
+        like: Like,
+    ) -> Result<Spawned, SpawnError> {
         let presets = self.presets(session);
         let preset = match (&wish.preset, &wish.command) {
             (Some(name), _) => Some(presets.get(name)?),
@@ -183,22 +197,32 @@ impl Registry {
         };
         let cwd = wish.cwd.as_ref().map_or_else(|| session.cwd.clone(), |cwd| session.cwd.join(cwd));
         let program = wish.command.as_ref().and_then(|command| command.first()).map(String::as_str);
-        let fallback = wish.preset.as_deref().or(program).unwrap_or("child");
+        let fallback = like.name.as_deref().or(wish.preset.as_deref()).or(program).unwrap_or("child");
         let facts = Facts {
             preset: preset.map(|preset| preset.name.clone()),
             program: String::new(),
             cwd: cwd.clone(),
             spawned: SystemTime::now(),
+            session: None,
         };
+        let asked = Asked::of(&wish, session);
         let mut reservation = self.reserve(caller, wish.name.as_deref(), fallback, facts)?;
         let (id, token) = (reservation.id, Token::random());
         let identity = token.reveal();
         self.bear(id, &token);
         let place = &self.0.place;
         let files = place.files(id);
+        let resume = like.resume.clone();
+        let own = resume.clone().map_or_else(|| SessionWish::New(uuid()), SessionWish::Resume);
         let resolved = preset::resolve(
             preset,
-            preset::Wish { command: wish.command, env: wish.env, size: wish.size, message: wish.message },
+            preset::Wish {
+                command: wish.command,
+                env: wish.env,
+                size: wish.size,
+                message: wish.message,
+                session: Some(own),
+            },
             preset::Context {
                 compere: &place.exe,
                 identity: &identity,
@@ -207,6 +231,11 @@ impl Registry {
                 base_env: self.inherited(caller, session),
             },
         )?;
+        if resume.is_some() && resolved.session.is_none() {
+            return Err(
+                NotResumed::NoWay(preset.map(|preset| preset.name.clone()).unwrap_or_default()).into()
+            );
+        }
         if let Some(message) = &resolved.message_typed {
             // Once the child runs, it is too late to refuse.
             typing::clean(message, &resolved.typing)?;
@@ -220,7 +249,8 @@ impl Registry {
         };
         let size = resolved.size.clamped();
         let program = basename(&resolved.argv);
-        let birth = self.birth(&reservation, &token, program, &resolved, owner.clone(), size)?;
+        let remembered = (asked, preset.and_then(|preset| preset.on_exit), like.restarted);
+        let birth = self.birth(&reservation, &token, program, &resolved, owner.clone(), remembered)?;
         let spec = Spec {
             child: id.to_string(),
             argv: resolved.argv,
@@ -265,6 +295,7 @@ impl Registry {
             None => None,
             Some(text) => Some(self.first_message(&child, &text, caller).await?),
         };
+        self.arm(id);
         Ok(Spawned { child, name: reservation.name.clone(), facts, message })
     }
 
@@ -296,7 +327,7 @@ impl Registry {
         program: String,
         resolved: &Resolved,
         owner: Owner,
-        size: Size,
+        (asked, on_exit, restarted): (Option<Asked>, Option<OnExit>, Option<Restarted>),
     ) -> Result<Value, SpawnError> {
         let id = reservation.id;
         let mut state = self.state();
@@ -305,6 +336,7 @@ impl Registry {
         let root = state.seat(node.top).cloned();
         let member = state.members.get_mut(&id).ok_or(SpawnError::CallerEnded)?;
         member.facts.program = program;
+        member.facts.session = resolved.session.clone();
         let birth = Birth {
             id,
             name: node.name,
@@ -315,7 +347,10 @@ impl Registry {
             rules: resolved.rules.clone(),
             typing: resolved.typing.clone(),
             owner,
-            size,
+            size: resolved.size.clamped(),
+            asked,
+            on_exit,
+            restarted,
         };
         let row = serde_json::to_value(&birth).unwrap_or_default();
         member.birth = Some(row.clone());
@@ -433,28 +468,6 @@ fn over(error: io::Error) -> io::Result<UnixStream> {
     }
 }
 
-/// The fallback, or the fallback with the first number that makes it free.
-fn free_name(fallback: &str, free: impl Fn(&str) -> bool) -> String {
-    let base = basename(std::slice::from_ref(&fallback.to_owned()));
-    let mut base: String = base
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' })
-        .take(30)
-        .collect();
-    if !valid_name(&base) {
-        base = format!("child-{base}");
-    }
-    let numbered = (2..).map(|n: u32| format!("{base}-{n}"));
-    std::iter::once(base.clone()).chain(numbered).find(|name| free(name)).unwrap_or(base)
-}
-
-fn basename(argv: &[String]) -> String {
-    let program = argv.first().map_or("", String::as_str);
-    Path::new(program)
-        .file_name()
-        .map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
 /// Nobody will look after this keeper: without it the terminal closes, which hangs up on the child.
 fn abandon(keeper: i32, what: &'static str, error: io::Error) -> SpawnError {
     if let Some(pid) = rustix::process::Pid::from_raw(keeper) {
@@ -475,25 +488,4 @@ fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {
         file.write_all(bytes)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_made_from_what_is_run() {
-        for (fallback, taken, name) in [
-            ("shell", &[][..], "shell"),
-            ("shell", &["shell"], "shell-2"),
-            ("shell", &["shell", "shell-2"], "shell-3"),
-            ("/usr/bin/python3.11", &[], "python3.11"),
-            ("c3", &[], "child-c3"),
-            ("a b\n", &[], "a-b-"),
-            ("", &[], "child-"),
-            ("../..", &[], "child-..-.."),
-        ] {
-            assert_eq!(free_name(fallback, |name| !taken.contains(&name)), name, "{fallback:?} {taken:?}");
-        }
-    }
 }

@@ -177,6 +177,9 @@ pub(super) struct ChildRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     hostless_s: Option<u64>,
     cwd: String,
+    /// The id of the program's own session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
     pid: i32,
     offset: u64,
     age_s: u64,
@@ -211,6 +214,7 @@ impl ChildRow {
             stale: status.stale,
             hostless_s: found.hostless.map(|gone| gone.as_secs()),
             cwd: found.facts.cwd.display().to_string(),
+            session: found.facts.session.clone(),
             pid: found.child.pid(),
             offset: found.child.end().0,
             age_s: age(found.facts.spawned),

@@ -7,7 +7,8 @@ use crate::{
     journal::NotWritten,
     preset::PresetError,
     registry::{
-        Denied, limits::OverLimit, mail::NotReported, messages::NotSent, spawn::SpawnError, timers::NotWaited,
+        Denied, NotResumed, limits::OverLimit, mail::NotReported, messages::NotSent, spawn::SpawnError,
+        timers::NotWaited,
     },
 };
 
@@ -128,14 +129,12 @@ impl From<OverLimit> for ToolError {
             OverLimit::Children { .. } | OverLimit::Tree { .. } => {
                 "Stop children you no longer need (list_children, stop), or let one do several tasks."
             }
-            OverLimit::Total { .. } => {
-                "Stop children you no longer need, or have your user raise limits.total."
-            }
+            OverLimit::Total { .. } => "Stop children you no longer need, yours or the user's other ones.",
             OverLimit::Rate { .. } => "Wait (timer_wait), or let a child you have do several tasks.",
         };
         ToolError::new(
             over.to_string(),
-            format!("{next} The user can raise limits in compere's config.json."),
+            format!("{next} The user can raise {} in compere's config.json.", over.setting()),
         )
     }
 }
@@ -150,6 +149,7 @@ impl From<SpawnError> for ToolError {
                     .into()
             }
             SpawnError::Preset(preset) => return preset_error(preset),
+            SpawnError::NotResumed(not) => return resume_error(not),
             SpawnError::Nothing { presets } => {
                 format!("Give preset (one of {}) or command ([program, arguments…]).", presets.join(", "))
             }
@@ -171,6 +171,20 @@ impl From<SpawnError> for ToolError {
         };
         ToolError::new(error.to_string(), next)
     }
+}
+
+fn resume_error(error: &NotResumed) -> ToolError {
+    let next = match error {
+        NotResumed::Denied(denied) => return denied.clone().into(),
+        NotResumed::With(_) => "Give it alone, or with name, env, rows, cols or message.",
+        NotResumed::Alive(_) => "Use it, or stop it first.",
+        NotResumed::Taken { .. } => "Use that child, or stop it first.",
+        NotResumed::NoSession(_) => {
+            "Only a child whose row in list_children has a `session` can be resumed; spawn a new one."
+        }
+        NotResumed::NoWay(_) => "Spawn a new one, or correct the preset's `session`.",
+    };
+    ToolError::new(error.to_string(), next)
 }
 
 fn preset_error(error: &PresetError) -> ToolError {

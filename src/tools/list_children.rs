@@ -11,9 +11,11 @@ use super::{
     error::{Answer, ToolError},
 };
 use crate::{
+    child::{delivery::Queue, typing::MAX_MESSAGE},
     id::{Caller, ChildId},
     registry::{
         Found,
+        inbox::Inbox,
         rights::{self, Act},
     },
 };
@@ -98,12 +100,22 @@ impl Server {
 
     fn limits(&self) -> Value {
         let (limits, count) = (self.registry.limits(), self.registry.count(self.caller));
-        json!({
+        let (unread, _) = self.registry.unread(self.caller, 0);
+        let left = self.registry.spawns_left(self.caller);
+        let mut all = json!({
             "children": {"live": count.children, "most": limits.children},
             "tree": {"live": count.tree, "most": limits.tree},
             "depth": {"next": count.depth, "most": limits.depth},
             "all": {"live": count.total, "most": limits.total},
             "spawns_per_minute": limits.spawns_per_minute,
-        })
+            "spawns_left": left.spawns,
+            "inbox": {"unread": unread, "most": Inbox::MAX_UNREAD},
+            "message_bytes": MAX_MESSAGE,
+            "queued_per_child": Queue::MAX_JOBS,
+        });
+        if left.wait_ms > 0 {
+            all["next_spawn_ms"] = left.wait_ms.into();
+        }
+        all
     }
 }

@@ -40,7 +40,7 @@ use crate::{
     registry::{Registry, inbox::Given, spawn::Session},
 };
 
-pub use self::answer::text_of as text;
+pub use self::{answer::text_of as text, report_to_parent::MAX_REPORT};
 
 /// One connection's tools, under one identity.
 #[derive(Clone)]

@@ -29,7 +29,7 @@ struct Reported {
 }
 
 /// More than this is a file, not a report.
-const MAX: usize = 64 * 1024;
+pub const MAX_REPORT: usize = 64 * 1024;
 
 #[tool_router(router = report_to_parent_router, vis = "pub(super)")]
 impl Server {
@@ -45,8 +45,8 @@ impl Server {
         let attached = ask.data.map(serde_json::Value::Object);
         let data = attached.as_ref().map_or(0, |data| data.to_string().len());
         for (what, bytes) in [("message", ask.message.len()), ("data", data)] {
-            if bytes > MAX {
-                let error = format!("the {what} is {bytes} bytes long, and {MAX} are the most");
+            if bytes > MAX_REPORT {
+                let error = format!("the {what} is {bytes} bytes long, and {MAX_REPORT} are the most");
                 return Err(ToolError::new(error, "Write it to a file, and report the file's path."));
             }
         }

@@ -35,6 +35,8 @@ pub(super) struct Spawn {
     cols: Option<i64>,
     /// Its first message, delivered when the program is ready for it.
     message: Option<String>,
+    /// Instead of preset and command: a child of yours that has ended and whose row has a `session`; goes on with that.
+    resume: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,6 +70,7 @@ impl Server {
             env: ask.env.unwrap_or_default(),
             size,
             message: ask.message,
+            resume: ask.resume,
         };
         let spawned = self.registry.spawn(self.caller, &self.session, wish).await?;
         let delivery = spawned.message.as_ref().map(|receipt| receipt.delivery.to_string());

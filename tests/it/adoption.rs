@@ -14,14 +14,14 @@ impl Real {
     }
 
     /// Kills the broker where it stands; hosts that are still there start the next.
-    fn kill_broker(&self) {
+    pub(crate) fn kill_broker(&self) {
         let broker = self.broker().expect("a broker runs");
         kill_process(Pid::from_raw(broker).unwrap(), Signal::KILL).unwrap();
         gone(broker);
     }
 
     /// A preset of the user's.
-    fn preset(&self, name: &str, preset: Value) {
+    pub(crate) fn preset(&self, name: &str, preset: Value) {
         let dir = self.home().join(".config/compere/presets");
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join(format!("{name}.json")), preset.to_string()).unwrap();

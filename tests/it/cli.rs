@@ -156,6 +156,31 @@ fn a_child_reports_to_the_person_who_spawned_it() {
 }
 
 #[test]
+fn what_happened_is_told_with_and_without_a_broker() {
+    let company = Company::new();
+    assert_eq!(company.ok(&["log"]), "nothing has happened yet\n");
+    assert!(company.broker().is_none(), "a file needs no broker");
+    company.ok(&["spawn", "--name", "one", "--", "sh", "-c", "exit 3"]);
+    company.ok(&["spawn", "--name", "two", "--", "sleep", "600"]);
+    company.ok(&["wait", "--exited", "one", "--timeout", "20s"]);
+    company.ok(&["stop", "two"]);
+    company.end_broker(Signal::TERM);
+    let log = company.ok(&["log", "c1"]);
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines[0].ends_with("Z  c1    spawned   one by person"), "{log}");
+    assert!(lines.last().unwrap().contains("ended     exited (exit code 3)"), "{log}");
+    let all = company.json(&["log", "--json"]);
+    let kinds: Vec<&str> = all.as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "spawned").count(), 2, "{kinds:?}");
+    assert_eq!(company.ok(&["log", "--lines", "1"]).lines().count(), 1);
+    company.fails(&["log", "one"], 3, "known by its id alone");
+    company.ok(&["ls"]);
+    assert_eq!(company.ok(&["log", "one"]).lines().next(), Some(lines[0]));
+    company.fails(&["log", "nobody"], 1, "there is no child nobody");
+    company.fails(&["log", "c99"], 1, "the journal has nothing of c99");
+}
+
+#[test]
 fn everyone_is_listed_by_all_pages_and_stopped_at_once() {
     let company = Company::new();
     // Long rows, so that there is more than one page.
@@ -267,7 +292,10 @@ fn a_fresh_machine_is_healthy_and_doctor_starts_nothing() {
     let company = Company::new();
     let report = company.ok(&["doctor"]);
     assert!(
-        report.contains("none runs") && report.contains("limits: children 16") && !report.contains("FAIL"),
+        report.contains("none runs")
+            && report.contains("limits.children: 16 live")
+            && report.contains("inbox: 1000 unread")
+            && !report.contains("FAIL"),
         "{report}"
     );
     assert!(company.broker().is_none());

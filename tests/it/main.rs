@@ -6,13 +6,16 @@
 mod support;
 
 mod adoption;
+mod again;
 mod boundary;
 mod cli;
+mod ends;
 mod front;
 mod frozen;
 mod hostile;
 mod keeper;
 mod keys;
+mod limits;
 mod message;
 mod nested;
 mod read;

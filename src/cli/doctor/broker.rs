@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, os::unix::fs::MetadataExt, time::Duration};
 
+use serde_json::Value;
 use tokio::net::UnixStream;
 
 use super::finding::Finding;
@@ -22,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) enum Seen {
     /// None runs.
     Nobody,
-    /// One runs as this process, and keeps these children, by id; we are told of all of them.
-    Running { pid: i32, keeps: HashSet<String> },
+    /// One runs as this process, and keeps these children, by id, and as it lists them; we are told of all.
+    Running { pid: i32, keeps: HashSet<String>, list: Value },
     /// Whether there are more children than those we may see is not known.
     Unsure,
 }
@@ -88,7 +89,7 @@ async fn ask(door: &Door) -> (Seen, Finding) {
             format!("this is {ours}; of the two, the newer one's `compere upgrade` makes the broker its own");
         Finding::warn("broker", found, todo)
     };
-    (if you == "person" { Seen::Running { pid: pid as i32, keeps } } else { Seen::Unsure }, finding)
+    (if you == "person" { Seen::Running { pid: pid as i32, keeps, list } } else { Seen::Unsure }, finding)
 }
 
 /// Who holds the lock. Not found by trying it: a broker that starts in that moment would find it taken.

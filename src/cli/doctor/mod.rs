@@ -4,10 +4,12 @@
 mod broker;
 mod config;
 mod finding;
+mod journal;
 mod machine;
 pub(super) mod orphans;
 mod presets;
 mod runtime;
+mod trees;
 
 use std::process::ExitCode;
 
@@ -16,7 +18,7 @@ use super::{fail::Fail, out};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// End children that run without a broker (after it was killed), with everything they started.
+    /// End children that no broker looks after, with everything they started.
     #[arg(long)]
     stop_orphans: bool,
 }
@@ -24,7 +26,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     let mut findings = vec![program()];
     findings.extend(runtime::look(args.stop_orphans).await);
-    findings.push(config::look());
+    findings.extend(config::look());
     findings.extend(presets::look());
     findings.extend(machine::look());
     let colours = out::colours();

@@ -1,4 +1,5 @@
-//! Children whose broker is gone, and files nobody needs.
+//! Children that no broker looks after, and files nobody needs. Where none runs, the next one takes such children over;
+//! where one runs, it could not: their files say nothing that it understands.
 
 use std::{
     io::{self, Write},
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
     let kept: Box<dyn Fn(&str) -> bool> = match seen {
         // One that is being spawned is not listed yet, but started by the broker already.
-        Seen::Running { pid, keeps } => {
+        Seen::Running { pid, keeps, .. } => {
             Box::new(|id| keeps.contains(id) || lineage(record(door, id).keeper).contains(pid))
         }
         Seen::Nobody => Box::new(|_| false),
@@ -41,15 +42,25 @@ pub(super) fn look(door: &Door, seen: &Seen, stop: bool) -> Vec<Finding> {
     if orphans.is_empty() {
         return vec![Finding::ok("orphans", "none: every child has its broker")];
     }
+    let (why, todo) = match seen {
+        Seen::Running { .. } => (
+            "and the broker could not take it over: its file cannot be read, and its output neither",
+            "`compere doctor --stop-orphans` ends it with all it started",
+        ),
+        _ => (
+            "without a broker, since none runs",
+            "the next broker takes it over (`compere ls` starts one); `compere doctor --stop-orphans` ends it with all \
+             it started",
+        ),
+    };
     let each = |id: &&String| {
         let socket = door.keepers().join(format!("{id}.sock"));
         if !stop {
-            let found = format!("{id} (process {}) runs without a broker", record(door, id).child);
-            return Finding::warn(
-                "orphans",
-                found,
-                "`compere doctor --stop-orphans` ends it with all it started",
-            );
+            let process = match record(door, id).child {
+                0 => "process unknown".to_owned(),
+                pid => format!("process {pid}"),
+            };
+            return Finding::warn("orphans", format!("{id} ({process}) runs {why}"), todo);
         }
         match end(&socket) {
             Ok(()) => Finding::ok("orphans", format!("{id} was ended with all it started")),
@@ -85,7 +96,10 @@ pub(super) fn stale(door: &Door, seen: &Seen) -> Option<Finding> {
     let stale: Vec<String> = ids(door).into_iter().filter(|id| !known(id) && !kept_alive(door, id)).collect();
     (!stale.is_empty()).then(|| {
         let found = format!("files of {} in {}", stale.join(", "), door.keepers().display());
-        Finding::ok("leftovers", format!("{found}; the next broker removes them"))
+        Finding::ok(
+            "leftovers",
+            format!("{found}; the next broker takes up what can be read, and removes the rest"),
+        )
     })
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use super::{
     broker::{self, Seen},
     finding::Finding,
-    orphans,
+    journal, orphans, trees,
 };
 use crate::ipc::door::Door;
 
@@ -24,9 +24,13 @@ pub(super) async fn look(stop_orphans: bool) -> Vec<Finding> {
     let (seen, found) = broker::look(&door).await;
     findings.push(found);
     findings.extend(orphans::look(&door, &seen, stop_orphans));
+    if let Seen::Running { list, .. } = &seen {
+        findings.extend(trees::look(list));
+    }
     if let Seen::Running { .. } | Seen::Nobody = seen {
         findings.extend(orphans::stale(&door, &seen));
     }
+    findings.extend(journal::look(&door));
     findings.push(log(&door));
     findings
 }
