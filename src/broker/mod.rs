@@ -261,6 +261,7 @@ impl Broker {
         let linger = linger();
         let mut idle = Duration::ZERO;
         loop {
+            self.registry.recover_rest().await;
             self.registry.watch_roots().await;
             let load = self.registry.load();
             let busy = count.load(Ordering::SeqCst) > 0 || load.live > 0;

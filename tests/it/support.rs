@@ -7,7 +7,7 @@ mod mcp;
 mod real;
 
 pub(crate) use company::Company;
-pub(crate) use leftovers::{alive, gone, mentioning};
+pub(crate) use leftovers::{alive, end_fronts, gone, mentioning};
 pub(crate) use mcp::{Answer, Client};
 pub(crate) use real::{Raw, Real};
 
