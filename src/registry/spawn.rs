@@ -324,11 +324,11 @@ impl Registry {
                 return Err(SpawnError::Io { what: "starting the keeper", error: io::Error::other(error) });
             }
         };
-        let keeper = launched.keeper_pid;
-        let stream = stream.map_err(|error| abandon(keeper, "speaking to the keeper", error))?;
+        let pids = [launched.child_pid, launched.keeper_pid];
+        let stream = stream.map_err(|error| abandon(pids, "speaking to the keeper", error))?;
         let (kept, witness) = (Kept::New(launched, stream), self.witness());
         Child::start(Begin { id, kept, socket, ring, size, rules, typing, owner, witness })
-            .map_err(|error| abandon(keeper, "starting the child's thread", error))
+            .map_err(|error| abandon(pids, "starting the child's thread", error))
     }
 
     /// The presets this session may use, as they are now.
@@ -435,12 +435,17 @@ fn basename(argv: &[String]) -> String {
         .map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Nobody will look after this keeper: without it the terminal closes, which hangs up on the child.
-fn abandon(keeper: i32, what: &'static str, error: io::Error) -> SpawnError {
-    if let Some(pid) = rustix::process::Pid::from_raw(keeper) {
+/// Nobody will look after this child and this keeper, which is ours to be waited for. What the child has started in its
+/// first moments is hung up on by its terminal, which closes.
+fn abandon(pids: [i32; 2], what: &'static str, error: io::Error) -> SpawnError {
+    use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+    let pids = pids.map(Pid::from_raw);
+    for pid in pids.into_iter().flatten() {
         // If it has ended by itself, so much the better.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        let _ = kill_process(pid, Signal::KILL);
     }
+    // Killed, so this takes no time.
+    let _ = pids[1].map(|keeper| waitpid(Some(keeper), WaitOptions::empty()));
     SpawnError::Io { what, error }
 }
 
@@ -448,7 +453,16 @@ fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {
     if resolved.files.is_empty() {
         return Ok(());
     }
-    DirBuilder::new().mode(0o700).create(dir)?;
+    let mut private = DirBuilder::new();
+    private.mode(0o700);
+    if let Err(error) = private.create(dir) {
+        let Some(above) = dir.parent().filter(|_| error.kind() == io::ErrorKind::NotFound) else {
+            return Err(error);
+        };
+        // The disk had no room for it when the broker began.
+        private.recursive(true).create(above)?;
+        private.recursive(false).create(dir)?;
+    }
     for (name, bytes) in &resolved.files {
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(name))?;
