@@ -7,6 +7,7 @@
 //! The modules stand in reading order, and each uses only those before it; ARCHITECTURE.md is the map.
 
 pub mod id;
+pub mod fault;
 pub mod keeper;
 pub mod child;
 pub mod preset;

@@ -48,7 +48,8 @@ impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.written + line.len() as u64 > Self::MAX {
             std::fs::rename(&self.path, self.path.with_extension("log.1"))?;
-            *self = Log::open(std::mem::take(&mut self.path))?;
+            // On a full disk what follows still goes to the old one.
+            *self = Log::open(self.path.clone())?;
         }
         let written = self.file.write(line)?;
         self.written += written as u64;

@@ -27,6 +27,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    fault,
     id::Caller,
     ipc::{
         door::{Door, Lock},
@@ -120,6 +121,7 @@ fn open() -> Result<Option<Opened>, String> {
     let door = Door::open().map_err(words)?;
     let Some(lock) = door.lock().map_err(words)? else { return Ok(None) };
     log_to(&door.log());
+    fault::point!("broker.locked");
     // Before there is a socket to be left behind.
     let signals = Signals::new().map_err(words)?;
     let listener = door.listen(&lock).map_err(words)?;
@@ -261,6 +263,7 @@ impl Broker {
         let linger = linger();
         let mut idle = Duration::ZERO;
         loop {
+            self.registry.recover_rest().await;
             self.registry.watch_roots().await;
             let load = self.registry.load();
             let busy = count.load(Ordering::SeqCst) > 0 || load.live + load.awaited > 0;

@@ -386,7 +386,17 @@ pub enum NotTyped {
     Gone(#[from] Gone),
 }
 
-/// What is left of a child whose keeper has ended.
+/// What is left of a child whose keeper has ended. How it ended is in there, so it is waited for while there is no
+/// descriptor to read it with.
 fn record(ring: &std::path::Path) -> Option<Record> {
-    Ring::open(ring).map_err(|error| tracing::warn!(%error, ring = %ring.display(), "ring")).ok()
+    loop {
+        match Ring::open(ring) {
+            Ok(record) => return Some(record),
+            Err(error) if error.passes() => std::thread::park_timeout(Duration::from_millis(100)),
+            Err(error) => {
+                tracing::warn!(%error, ring = %ring.display(), "ring");
+                return None;
+            }
+        }
+    }
 }

@@ -45,22 +45,38 @@ impl Home {
         Home::written(door).unwrap_or_else(|| Home::of(door, &Around::here()))
     }
 
-    /// The same, with its directories made and checked, and written down. Only whoever holds the lock may.
+    /// The same, with its directories made and checked, and written down. Only whoever holds the lock may. A disk that is
+    /// full or read-only keeps nobody out: what is there already can be read and adopted, and whoever needs to write is
+    /// told why he cannot.
     pub fn find(door: &Door, _lock: &Lock) -> Result<Home, DoorError> {
-        let usable = |home: &Home| own(&home.state).is_ok() && own(&home.files).is_ok();
-        if let Some(home) = Home::written(door).filter(usable) {
+        if let Some(home) = Home::written(door)
+            && home.make().is_ok()
+        {
             return Ok(home);
         }
         let home = Home::of(door, &Around::here());
-        for dir in [&home.state, &home.files] {
-            if let Some(above) = dir.parent() {
-                let io = |error| DoorError::Io { path: above.to_owned(), error };
-                DirBuilder::new().recursive(true).mode(0o700).create(above).map_err(io)?;
-            }
-            own(dir)?;
+        // One that nobody could use yet is not decided for those after us.
+        if home.make()?
+            && let Err(error) = home.write(door)
+        {
+            tracing::error!(%error, "the next broker decides anew where the journal is");
         }
-        home.write(door)?;
         Ok(home)
+    }
+
+    /// Its directories, made and checked; whether all are there. One that somebody else could write to is an error.
+    fn make(&self) -> Result<bool, DoorError> {
+        let mut all = true;
+        for dir in [&self.state, &self.files] {
+            match make(dir) {
+                Err(error @ DoorError::Io { .. }) => {
+                    tracing::error!(%error, "it is made when it is needed, if that can be done then");
+                    all = false;
+                }
+                made => made?,
+            }
+        }
+        Ok(all)
     }
 
     fn of(door: &Door, around: &Around) -> Home {
@@ -101,6 +117,15 @@ impl Around {
             named: std::env::var_os(VARIABLE).is_some_and(|dir| !dir.is_empty()),
         }
     }
+}
+
+/// A directory of ours alone, with those above it.
+fn make(dir: &Path) -> Result<(), DoorError> {
+    if let Some(above) = dir.parent() {
+        let io = |error| DoorError::Io { path: above.to_owned(), error };
+        DirBuilder::new().recursive(true).mode(0o700).create(above).map_err(io)?;
+    }
+    own(dir)
 }
 
 /// Whether somebody else may change what is in this directory.
@@ -147,6 +172,20 @@ mod tests {
             door.keepers(),
             "where there is no other place"
         );
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_made_keeps_no_broker_from_starting_and_is_tried_again() {
+        let base = tempfile::tempdir().unwrap();
+        let door = Door::at(base.path().join("d")).unwrap();
+        let lock = door.lock().unwrap().unwrap();
+        std::fs::write(base.path().join("s"), "").unwrap();
+        let home = Home { state: base.path().join("s/state"), ..Home::of(&door, &Around::default()) };
+        home.write(&door).unwrap();
+        assert_eq!(Home::find(&door, &lock).unwrap(), home);
+        std::fs::remove_file(base.path().join("s")).unwrap();
+        assert_eq!(Home::find(&door, &lock).unwrap(), home);
+        assert_eq!(std::fs::metadata(&home.state).unwrap().mode() & 0o777, 0o700);
     }
 
     #[test]

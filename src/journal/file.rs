@@ -1,9 +1,9 @@
 //! The journal's file: how it is opened, checked, brought to today's form, and set aside when it is broken.
 
 use std::{
-    fs::OpenOptions,
+    fs::{DirBuilder, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -30,7 +30,14 @@ const MIGRATIONS: [&str; 1] = ["
 /// Opens the file, made if it was not there, of mode 0600; checks it, and brings it to today's form.
 pub(super) fn open(path: &Path) -> Result<Connection, NotWritten> {
     // SQLite would make it as the umask says; and its other files get this one's mode.
-    let made = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+    let make = || OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+    let made = make().or_else(|error| match path.parent() {
+        // There was no room for the directory either when we began.
+        Some(dir) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir).and_then(|()| make())
+        }
+        _ => Err(error),
+    });
     made.map_err(|error| from_io(path, &error))?;
     let named = |error| why(path, &error);
     let flags =

@@ -188,3 +188,17 @@ async fn events_are_read_while_they_are_written() {
     let body: Value = serde_json::to_value(&read_log(dir.path(), Some(C1), 1).unwrap()[0]).unwrap();
     assert_eq!((&body["child"], &body["kind"]), (&json!("c1"), &json!("said")));
 }
+
+#[tokio::test]
+async fn a_directory_that_could_not_be_made_is_made_when_it_can() {
+    let dir = dir();
+    std::fs::write(dir.path().join("s"), "").unwrap();
+    let (journal, past) = Journal::open(&dir.path().join("s/state")).unwrap();
+    assert!(past.blank);
+    assert!(matches!(journal.write(vec![report(1)]).await, Err(NotWritten::Io { .. })));
+    std::fs::remove_file(dir.path().join("s")).unwrap();
+    assert_eq!(journal.write(vec![report(2)]).await, Ok(()));
+    closed(journal);
+    let (_journal, past) = Journal::open(&dir.path().join("s/state")).unwrap();
+    assert_eq!(past.reports.len(), 1, "what was refused was not written");
+}

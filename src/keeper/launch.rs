@@ -12,6 +12,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags};
 
 use super::spec::{Answer, Spec, StartError};
+use crate::fault;
 
 /// A keeper that runs, and its child.
 #[derive(Debug)]
@@ -55,16 +56,16 @@ pub enum LaunchError {
 /// Starts `exe keeper` and waits, at most 10 s, until the child runs or it is known why not.
 pub fn launch(exe: &Path, spec: &Spec) -> Result<Launched, LaunchError> {
     let keeper = |source| LaunchError::Keeper { exe: exe.to_owned(), source };
+    if let Some(error) = fault::failure!("spawn.launching") {
+        return Err(keeper(error));
+    }
     // Nothing here needs a fork of this large process: no pre_exec, so it is posix_spawn.
-    let mut process = Command::new(exe)
-        .arg("keeper")
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(keeper)?;
+    let mut command = Command::new(exe);
+    command.arg("keeper").env_clear().current_dir("/");
+    #[cfg(feature = "faults")]
+    command.envs(fault::variables());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = command.spawn().map_err(keeper)?;
     match converse(&mut process, spec) {
         Ok(Answer::Ok { keeper_pid, child_pid }) => Ok(Launched { process, keeper_pid, child_pid }),
         Ok(Answer::Error(error)) => {

@@ -66,6 +66,16 @@ pub enum RingError {
     },
 }
 
+impl RingError {
+    /// Whether it is of this moment only, for want of descriptors or memory, and says nothing about the ring.
+    pub fn passes(&self) -> bool {
+        use rustix::io::Errno;
+        let RingError::Io { source, .. } = self else { return false };
+        let errno = source.raw_os_error().map(Errno::from_raw_os_error);
+        matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::INTR))
+    }
+}
+
 /// The writer's side: one per keeper, which holds an exclusive lock on the file as long as it lives.
 #[derive(Debug)]
 pub struct Ring {

@@ -7,6 +7,7 @@ mod callers;
 mod clock;
 pub mod host;
 pub mod inbox;
+mod launch;
 mod ledger;
 pub mod limits;
 pub mod mail;
@@ -79,6 +80,8 @@ struct State {
     open: BTreeMap<u64, (ChildId, Value)>,
     rates: HashMap<Caller, Rate>,
     waits: Waits,
+    /// Children of an earlier broker's that could not be taken up yet, for want of descriptors.
+    unseen: BTreeMap<ChildId, recover::Rows>,
     /// What earlier hosts left, to be told to whoever inherited it.
     greetings: HashMap<Caller, String>,
     last: Last,
@@ -309,7 +312,12 @@ impl Registry {
         let state = self.state();
         let live = state.members.keys().filter(|id| state.live(**id)).count();
         let unread = state.mail.values().map(|mail| mail.inbox.unread()).sum();
-        Load { live, ended: state.members.len() - live, unread, awaited: state.awaited() }
+        Load {
+            live: live + state.unseen.len(),
+            ended: state.members.len() - live,
+            unread,
+            awaited: state.awaited(),
+        }
     }
 
     /// Forgets ended children, and removes what they left on disk. Live ones keep theirs, and their keepers.

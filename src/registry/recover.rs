@@ -1,7 +1,7 @@
 //! Starting is recovering: every child that an earlier broker had is found by its row or by its keeper's own record, and
 //! taken up where it was left; and so are reports, messages, waits and roots.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
 
 use serde_json::Value;
 
@@ -23,8 +23,26 @@ use crate::{
     keeper::{Record, Ring},
 };
 
+/// What the journal has of a child.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rows {
+    row: Option<Value>,
+    end: Option<Value>,
+    jobs: Vec<Job>,
+    /// The log says that it could not be taken up.
+    told: bool,
+}
+
 /// What was found of a child.
-struct Trace {
+enum Trace {
+    Found(Box<Found>),
+    /// Nothing that could be taken up; its parent was told if need be.
+    Nothing,
+    /// We have no descriptors to look with.
+    Unseen(io::Error),
+}
+
+struct Found {
     birth: Birth,
     row: Value,
     end: Option<Value>,
@@ -36,11 +54,12 @@ struct Trace {
 impl Registry {
     /// Takes up what an earlier broker has left. Call once, before anybody is served.
     pub async fn recover(&self, past: Past) {
-        let mut jobs: BTreeMap<ChildId, Vec<Job>> = BTreeMap::new();
-        let mut rows: BTreeMap<ChildId, (Value, Option<Value>)> = BTreeMap::new();
-        rows.extend(past.children.into_iter().map(|(id, body, end)| (id, (body, end))));
+        let mut rows: BTreeMap<ChildId, Rows> = BTreeMap::new();
         let traces = self.0.place.traces();
-        let boot = self.0.boot.clone();
+        rows.extend(traces.iter().map(|id| (*id, Rows::default())));
+        for (id, body, end) in past.children {
+            rows.insert(id, Rows { row: Some(body), end, ..Rows::default() });
+        }
         {
             let mut state = self.state();
             state.last = past.last;
@@ -53,7 +72,9 @@ impl Registry {
             }
             for row in past.messages {
                 if let Ok(job) = serde_json::from_value::<Job>(row.body.clone()) {
-                    jobs.entry(row.child).or_default().push(job);
+                    if let Some(rows) = rows.get_mut(&row.child) {
+                        rows.jobs.push(job);
+                    }
                     state.open.insert(row.id, (row.child, row.body));
                 }
             }
@@ -72,13 +93,8 @@ impl Registry {
             }
         }
         // In the order they were spawned, so that parents are there before their children.
-        let ids: std::collections::BTreeSet<ChildId> = rows.keys().copied().chain(traces).collect();
-        for id in ids {
-            let (row, end) = rows.remove(&id).map_or((None, None), |(row, end)| (Some(row), end));
-            let jobs = jobs.remove(&id).unwrap_or_default();
-            if let Some(trace) = self.trace(id, row, end, jobs, &boot).await {
-                self.take_up(trace).await;
-            }
+        for (id, rows) in rows {
+            self.look_for(id, rows).await;
         }
         for (id, body) in past.waits {
             self.restore_wait(id, body);
@@ -95,41 +111,68 @@ impl Registry {
         self.mend().await;
     }
 
-    /// What there is of a child; nothing if there is nothing left to take up, which then is forgotten.
-    async fn trace(
-        &self,
-        id: ChildId,
-        row: Option<Value>,
-        end: Option<Value>,
-        jobs: Vec<Job>,
-        boot: &str,
-    ) -> Option<Trace> {
+    /// Looks again for whom there were no descriptors or threads. Call it now and then.
+    pub async fn recover_rest(&self) {
+        let unseen = std::mem::take(&mut self.state().unseen);
+        for (id, rows) in unseen {
+            self.look_for(id, rows).await;
+        }
+    }
+
+    async fn look_for(&self, id: ChildId, rows: Rows) {
+        let seen = match self.trace(id, rows.clone()).await {
+            Trace::Found(found) => self.take_up(*found),
+            Trace::Nothing => Ok(()),
+            Trace::Unseen(why) => Err(why),
+        };
+        if let Err(error) = seen {
+            if !rows.told {
+                tracing::error!(child = %id, %error, "cannot be looked after now; it is tried again");
+            }
+            self.state().unseen.insert(id, Rows { told: true, ..rows });
+        }
+    }
+
+    /// What there is of a child; what is left of one that cannot be taken up is forgotten.
+    async fn trace(&self, id: ChildId, rows: Rows) -> Trace {
+        let Rows { row, end, jobs, .. } = rows;
         let ring = self.0.place.ring(id);
         let known = row.as_ref().and_then(|row| serde_json::from_value::<Birth>(row.clone()).ok());
         let record = match Ring::open(&ring) {
             Ok(record) => record,
+            Err(error) if error.passes() => return Trace::Unseen(io::Error::other(error)),
             Err(error) => {
                 // What is there and cannot be read may have a keeper; `compere doctor` tells of those.
-                let kept = Ring::is_kept(&ring).unwrap_or(false);
-                tracing::warn!(child = %id, %error, kept, "nothing can be read of it");
-                if !kept {
-                    self.without_a_trace(id, known, end, boot).await;
+                let kept = Ring::is_kept(&ring);
+                tracing::warn!(child = %id, %error, ?kept, "nothing can be read of it");
+                if let Ok(false) = kept {
+                    self.without_a_trace(id, known, end).await;
                 }
-                return None;
+                return Trace::Nothing;
             }
         };
+        {
+            // A journal that was lost does not know which numbers its messages had, and a keeper takes no number twice.
+            let newest = record.typed.iter().map(|typed| typed.delivery).max().unwrap_or(0);
+            let mut state = self.state();
+            state.last.message = state.last.message.max(newest).max(record.forgotten);
+        }
         let theirs =
             || record.about.as_ref().and_then(|about| serde_json::from_value::<Birth>(about.clone()).ok());
         let birth = known.or_else(theirs).unwrap_or_else(|| stranger(id, &record));
         if birth.id != id {
             tracing::error!(child = %id, says = %birth.id, "its record is another's");
-            return None;
+            return Trace::Nothing;
         }
-        let kept = Ring::is_kept(&ring).unwrap_or(false);
+        let kept = match Ring::is_kept(&ring) {
+            Ok(kept) => kept,
+            // Who cannot be seen is not dead.
+            Err(error) => return Trace::Unseen(io::Error::other(error)),
+        };
         if !kept && record.child_pid == 0 {
             // Its keeper died before there was a child.
-            self.without_a_trace(id, None, end, boot).await;
-            return None;
+            self.without_a_trace(id, None, end).await;
+            return Trace::Nothing;
         }
         let dead = match kept {
             true => None,
@@ -137,16 +180,17 @@ impl Registry {
             false => Some("its keeper died"),
         };
         let row = row.unwrap_or_else(|| serde_json::to_value(&birth).unwrap_or_default());
-        Some(Trace { birth, row, end, record, jobs, dead })
+        Trace::Found(Box::new(Found { birth, row, end, record, jobs, dead }))
     }
 
     /// A child of which nothing is on the disk: its parent is told, if nobody was told how it ended.
-    async fn without_a_trace(&self, id: ChildId, birth: Option<Birth>, end: Option<Value>, boot: &str) {
+    async fn without_a_trace(&self, id: ChildId, birth: Option<Birth>, end: Option<Value>) {
         let Some(birth) = birth.filter(|_| end.is_none()) else {
             self.0.place.clear(id);
             return self.0.journal.note(Change::Forgotten { id });
         };
-        let rebooted = birth.root.as_ref().is_some_and(|seat| !seat.boot.is_empty() && seat.boot != boot);
+        let rebooted =
+            birth.root.as_ref().is_some_and(|seat| !seat.boot.is_empty() && seat.boot != self.0.boot);
         let why = if rebooted { "the machine was restarted" } else { "its runtime directory was removed" };
         let (name, session) = (birth.name.clone(), birth.facts.session.clone());
         {
@@ -167,9 +211,9 @@ impl Registry {
         self.0.journal.note(Change::Forgotten { id });
     }
 
-    /// A child becomes a member again: alive if its keeper is, else to be read.
-    async fn take_up(&self, trace: Trace) {
-        let Trace { birth, row, end, record, jobs, dead } = trace;
+    /// A child becomes a member again: alive if its keeper is, else to be read. An error means that it cannot be now.
+    fn take_up(&self, found: Found) -> io::Result<()> {
+        let Found { birth, row, end, record, jobs, dead } = found;
         let (id, pid) = (birth.id, record.child_pid);
         let env = Arc::new(if dead.is_none() { environment(pid) } else { Vec::new() });
         {
@@ -183,7 +227,7 @@ impl Registry {
             let parent = birth.parent(|caller| state.is_known(caller));
             state.tree.insert(id, birth.name.clone(), parent);
             state.tokens.insert(birth.token.clone(), id);
-            let token = Some(birth.token);
+            let token = Some(birth.token.clone());
             let member =
                 Member { token, env, birth: Some(row), end, armed: true, ..Member::new(birth.facts) };
             state.members.insert(id, member);
@@ -208,13 +252,15 @@ impl Registry {
                 if let Some(member) = self.state().members.get_mut(&id) {
                     member.child = Some(child);
                 }
+                Ok(())
             }
-            // Out of threads or descriptors: its keeper goes on, and another broker may have more luck.
+            // Out of threads or descriptors: its keeper goes on.
             Err(error) => {
-                tracing::error!(child = %id, %error, "cannot be looked after");
                 let mut state = self.state();
                 state.members.remove(&id);
                 state.tree.remove(id);
+                state.tokens.remove(&birth.token);
+                Err(error)
             }
         }
     }
@@ -226,7 +272,7 @@ impl super::State {
         match caller {
             Caller::Person => true,
             Caller::Root(_) => self.seat(caller).is_some(),
-            Caller::Child(id) => self.members.contains_key(&id),
+            Caller::Child(id) => self.members.contains_key(&id) || self.unseen.contains_key(&id),
         }
     }
 }

@@ -3,13 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::DirBuilder,
-    io::{self, Write},
-    os::unix::{
-        fs::{DirBuilderExt, OpenOptionsExt},
-        net::UnixStream,
-    },
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -20,6 +15,7 @@ use super::{
     Facts, Member, NotResumed, Registry,
     again::{Asked, Like, Restarted, uuid},
     birth::Birth,
+    launch::write_files,
     limits::OverLimit,
     messages::NotSent,
     name::{basename, free_name},
@@ -28,14 +24,13 @@ use super::{
 };
 use crate::{
     child::{
-        Begin, Child, Kept, Receipt,
+        Child, Receipt,
         owner::{Owner, Writer},
-        rules::{Rules, Typing},
         typing,
     },
     id::{Caller, ChildId, Size, Token},
     journal::{Change, NotWritten},
-    keeper::{self, LaunchError, Spec},
+    keeper::{LaunchError, Spec},
     preset::{self, OnExit, PresetDirs, PresetError, Presets, Resolved, SessionWish},
 };
 
@@ -357,35 +352,6 @@ impl Registry {
         Ok(row)
     }
 
-    /// Starts the keeper, and the thread that looks after its child.
-    async fn keep(
-        &self,
-        id: ChildId,
-        spec: Spec,
-        rules: Rules,
-        typing: Typing,
-        owner: Owner,
-    ) -> Result<Child, SpawnError> {
-        let (exe, size) = (self.0.place.exe.clone(), spec.size);
-        let (socket, ring) = (spec.socket.clone(), spec.ring.clone());
-        let launched = tokio::task::spawn_blocking(move || {
-            let launched = keeper::launch(&exe, &spec)?;
-            let stream = keeper::connect(&spec.socket).or_else(over);
-            Ok::<_, LaunchError>((launched, stream))
-        });
-        let (launched, stream) = match launched.await {
-            Ok(launched) => launched?,
-            Err(error) => {
-                return Err(SpawnError::Io { what: "starting the keeper", error: io::Error::other(error) });
-            }
-        };
-        let keeper = launched.keeper_pid;
-        let stream = stream.map_err(|error| abandon(keeper, "speaking to the keeper", error))?;
-        let (kept, witness) = (Kept::New(launched, stream), self.witness());
-        Child::start(Begin { id, kept, socket, ring, size, rules, typing, owner, witness })
-            .map_err(|error| abandon(keeper, "starting the child's thread", error))
-    }
-
     /// The presets this session may use, as they are now.
     pub fn presets(&self, session: &Session) -> Presets {
         let workspace = Some(session.workspace.clone());
@@ -455,37 +421,4 @@ impl Registry {
         env.extend(session.env.iter().cloned());
         env.into_iter().collect()
     }
-}
-
-/// A child that ended at once may have taken its keeper with it: then a line that is already closed says so, and the
-/// rest is in the ring.
-fn over(error: io::Error) -> io::Result<UnixStream> {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            UnixStream::pair().map(|(ours, _)| ours)
-        }
-        _ => Err(error),
-    }
-}
-
-/// Nobody will look after this keeper: without it the terminal closes, which hangs up on the child.
-fn abandon(keeper: i32, what: &'static str, error: io::Error) -> SpawnError {
-    if let Some(pid) = rustix::process::Pid::from_raw(keeper) {
-        // If it has ended by itself, so much the better.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
-    SpawnError::Io { what, error }
-}
-
-fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {
-    if resolved.files.is_empty() {
-        return Ok(());
-    }
-    DirBuilder::new().mode(0o700).create(dir)?;
-    for (name, bytes) in &resolved.files {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(name))?;
-        file.write_all(bytes)?;
-    }
-    Ok(())
 }

@@ -330,3 +330,56 @@ async fn the_next_host_of_a_workspace_is_told_once_what_an_earlier_one_left() {
     assert_eq!(first["you"]["id"], "r1");
     assert_eq!(host.call("list_children", json!({})).await["inherited"], Value::Null);
 }
+
+#[tokio::test]
+async fn without_its_journal_a_broker_gives_no_messages_number_twice() {
+    let real = Real::new();
+    let host = real.client().await;
+    let child = host.spawn(sh(COUNTS)).await;
+    host.line(&child, "^ready$").await;
+    host.say(&child, "one").await;
+    host.say(&child, "two").await;
+    host.line(&child, "^2:two$").await;
+    real.kill_broker();
+    for file in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        let _ = std::fs::remove_file(real.run().join("state").join(file));
+    }
+    let host = real.client().await;
+    host.say(&child, "three").await;
+    host.line(&child, "^3:three$").await;
+}
+
+#[tokio::test]
+async fn a_broker_that_runs_out_of_descriptors_takes_no_living_child_for_lost() {
+    let real = Real::new();
+    let host = real.client().await;
+    let mut children = Vec::new();
+    for _ in 0..8 {
+        children.push(host.spawn(sh("echo ready; read x")).await);
+    }
+    drop(host);
+    end_fronts(real.home());
+    // One after the other, so that each step of taking a child up is once the first that finds none.
+    for limit in 22..28 {
+        real.kill_broker();
+        let mut start = real.command("sh");
+        start.args(["-c", &format!("ulimit -Sn {limit}; exec {COMPERE} broker --detach")]);
+        assert!(start.output().await.unwrap().status.success());
+        let broker = Pid::from_raw(real.broker().unwrap());
+        let more = rustix::process::Rlimit {
+            current: Some(1000),
+            ..rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        };
+        rustix::process::prlimit(broker, rustix::process::Resource::Nofile, more).unwrap();
+        let host = real.client().await;
+        while host.call("list_children", json!({})).await["children"].as_array().unwrap().len() < 8 {
+            // Nothing tells that a child was taken up later.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        for child in &children {
+            assert_ne!(host.row(child).await["state"], "lost", "{child} with {limit} descriptors");
+        }
+        drop(host);
+        end_fronts(real.home());
+    }
+}

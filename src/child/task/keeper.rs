@@ -27,7 +27,7 @@ impl Task {
         let Some(keeper) = &mut self.keeper else { return };
         let open = match self.decoder.read_from(keeper) {
             Ok(read) => read > 0,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
         };
         let mut decoder = std::mem::take(&mut self.decoder);
         let sound = loop {
@@ -177,9 +177,7 @@ impl Task {
     /// The connection is closed: the keeper has ended, or else it still serves and takes a new one.
     fn lost_line(&mut self) {
         self.keeper = None;
-        if let Ok(stream) = UnixStream::connect(&self.socket)
-            && stream.set_nonblocking(true).is_ok()
-        {
+        if let Some(stream) = self.another_line() {
             self.keeper = Some(stream);
             self.greet();
             self.ask_again();
@@ -194,21 +192,44 @@ impl Task {
         self.keeper_ended(None);
     }
 
-    /// Waits for the keeper's end, which nobody else may. It closes its connections last, so this is short; a keeper
-    /// that we cannot connect to for want of descriptors must not hold us for ever.
+    /// A new connection, if the keeper still serves. While we cannot know, for want of descriptors, its child waits with
+    /// us: what is taken for lost is lost.
+    fn another_line(&mut self) -> Option<UnixStream> {
+        const PAUSE: Duration = Duration::from_millis(100);
+        let mut told = false;
+        loop {
+            let line = UnixStream::connect(&self.socket);
+            match line.and_then(|stream| stream.set_nonblocking(true).map(|()| stream)) {
+                Ok(stream) => return Some(stream),
+                Err(error) if is_gone(&error) || self.is_unkept() => return None,
+                Err(error) if !told => {
+                    tracing::error!(child = %self.id, %error, "its keeper cannot be reached; it is tried again");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+    }
+
+    /// Waits for the keeper's end, which nobody else may. It closes its connections last, so this is short.
     fn reap(&mut self) -> bool {
         const TRIES: u32 = 500;
         for _ in 0..TRIES {
-            let gone = match &mut self.process {
-                Some(process) => !matches!(process.try_wait(), Ok(None)),
-                None => !Ring::is_kept(&self.ring).unwrap_or(false),
-            };
-            if gone {
+            if self.is_unkept() {
                 return true;
             }
             std::thread::park_timeout(Duration::from_millis(10));
         }
         false
+    }
+
+    /// Whether the keeper is known to have ended.
+    fn is_unkept(&mut self) -> bool {
+        match &mut self.process {
+            Some(process) => !matches!(process.try_wait(), Ok(None)),
+            None => Ring::is_kept(&self.ring).is_ok_and(|kept| !kept),
+        }
     }
 
     /// What the keeper was asked for and did not answer.
@@ -281,4 +302,10 @@ impl Task {
             }
         }
     }
+}
+
+/// Whether that is how a socket answers whose keeper has ended, and not a want of ours.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotFound};
+    matches!(error.kind(), NotFound | ConnectionRefused)
 }

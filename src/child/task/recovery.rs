@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Job, Outcome, Task};
+use super::{Job, Outcome, Task, keeper::is_gone};
 use crate::{
     child::{Kept, Told, delivery::DeliveryId, screen::Screen},
     id::{Offset, Size},
@@ -43,7 +43,8 @@ pub(super) struct Behind {
     pub(super) until: Instant,
 }
 
-/// Where a child comes from, made ready. A keeper that cannot be reached is taken for gone.
+/// Where a child comes from, made ready. A keeper that refuses us is gone; one that we cannot reach for want of
+/// descriptors is an error.
 pub(super) fn origin(kept: Kept, size: Size, socket: &Path) -> io::Result<Origin> {
     let (record, jobs, dead) = match kept {
         Kept::New(launched, stream) => {
@@ -64,7 +65,14 @@ pub(super) fn origin(kept: Kept, size: Size, socket: &Path) -> io::Result<Origin
         }
         Kept::Found { record, jobs, dead } => (record, jobs, dead),
     };
-    let stream = if dead.is_some() { None } else { keeper::connect(socket).ok() };
+    let stream = match dead {
+        Some(_) => None,
+        None => match keeper::connect(socket) {
+            Ok(stream) => Some(stream),
+            Err(error) if is_gone(&error) => None,
+            Err(error) => return Err(error),
+        },
+    };
     if let Some(stream) = &stream {
         stream.set_nonblocking(true)?;
     }
