@@ -208,7 +208,7 @@ impl Broker {
         if unneeded {
             self.registry.close();
         }
-        self.registry.flush().await;
+        self.registry.rest().await;
     }
 
     async fn accept(

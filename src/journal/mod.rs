@@ -73,6 +73,8 @@ enum Work {
     Note(Change),
     /// Set the file aside and begin a new one with this.
     Rebuild(Vec<Change>, oneshot::Sender<Result<(), NotWritten>>),
+    /// Write what is owed, and let go of the file until there is more.
+    Rest(oneshot::Sender<Result<(), NotWritten>>),
 }
 
 impl Journal {
@@ -117,6 +119,11 @@ impl Journal {
     /// Begins a new file with this as its whole content; the old one is kept beside it.
     pub async fn rebuild(&self, changes: Vec<Change>) -> Result<(), NotWritten> {
         self.ask(|reply| Work::Rebuild(changes, reply)).await
+    }
+
+    /// Returns when what was noted is on the disk, or cannot be brought there, and the file is closed.
+    pub async fn rest(&self) -> Result<(), NotWritten> {
+        self.ask(Work::Rest).await
     }
 
     async fn ask(

@@ -15,14 +15,9 @@ fn report(number: u64) -> Change {
     Change::Report { inbox: Caller::Person, number, body: json!({"n": number}) }
 }
 
-/// Waits until the thread has written everything and let go of the file.
-fn closed(journal: Journal) {
-    let path = journal.path().to_owned();
-    drop(journal);
-    // SQLite removes its log with the last connection.
-    while path.with_extension("db-wal").exists() {
-        std::thread::yield_now();
-    }
+/// Until the thread has written everything and let go of the file.
+async fn closed(journal: Journal) {
+    let _ = journal.rest().await;
 }
 
 #[tokio::test]
@@ -45,7 +40,7 @@ async fn what_was_written_or_noted_is_read_again() {
     journal.note(Change::Settled { id: 2, outcome: json!("typed") });
     journal.note(Change::Ended { id: C1, end: json!({"code": 0}) });
     journal.note(Change::Forgotten { id: ChildId(9) });
-    closed(journal);
+    closed(journal).await;
 
     let (journal, past) = Journal::open(dir.path()).unwrap();
     assert!(!past.blank);
@@ -55,7 +50,7 @@ async fn what_was_written_or_noted_is_read_again() {
     assert_eq!(past.waits, [(3, json!("until"))]);
     let last = past.last;
     assert_eq!((last.root, last.child, last.message, last.wait), (4, 9, 2, 3), "no number is given twice");
-    closed(journal);
+    closed(journal).await;
     let bytes = std::fs::read(dir.path().join(Journal::FILE)).unwrap();
     assert!(!bytes.windows(6).any(|window| window == b"secret"), "what was typed is not kept");
 }
@@ -68,12 +63,27 @@ async fn reports_stay_until_they_were_heard_and_a_while_longer() {
     let heard = |number| Change::Heard { inbox: Caller::Person, number };
     let given = |number| Change::Given { inbox: Caller::Person, number };
     journal.write(vec![given(100), heard(140), heard(120), given(145), given(141)]).await.unwrap();
-    closed(journal);
+    closed(journal).await;
     let (_journal, past) = Journal::open(dir.path()).unwrap();
     let heard = HeardRow { inbox: Caller::Person, heard: 140, given: 145 };
     assert_eq!(past.heard, [heard], "neither goes back");
     let numbers: Vec<u64> = past.reports.iter().map(|(_, number, _)| *number).collect();
     assert_eq!(numbers, (41..=150).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn one_that_rests_has_written_all_let_go_of_its_file_and_goes_on_when_there_is_more() {
+    let dir = dir();
+    let (journal, _) = Journal::open(dir.path()).unwrap();
+    for number in 1..=1000 {
+        journal.note(report(number));
+    }
+    journal.rest().await.unwrap();
+    assert!(!dir.path().join("journal.db-wal").exists());
+    assert_eq!(Journal::open(dir.path()).unwrap().1.reports.len(), 1000);
+    journal.write(vec![report(1001)]).await.unwrap();
+    closed(journal).await;
+    assert_eq!(Journal::open(dir.path()).unwrap().1.reports.len(), 1001);
 }
 
 #[tokio::test]
@@ -94,7 +104,7 @@ async fn everything_can_be_written_twice() {
     };
     journal.write(all()).await.unwrap();
     journal.write(all()).await.unwrap();
-    closed(journal);
+    closed(journal).await;
     let (_journal, past) = Journal::open(dir.path()).unwrap();
     assert_eq!((past.roots.len(), past.children.len(), past.reports.len()), (1, 1, 1));
     assert!(past.messages.is_empty(), "a settled message is not open again");
@@ -106,7 +116,7 @@ async fn a_corrupt_file_is_named_and_set_aside_for_a_new_one() {
     let dir = dir();
     let (journal, _) = Journal::open(dir.path()).unwrap();
     journal.write(vec![report(1)]).await.unwrap();
-    closed(journal);
+    closed(journal).await;
     std::fs::write(dir.path().join(Journal::FILE), vec![7; 8192]).unwrap();
 
     let (journal, past) = Journal::open(dir.path()).unwrap();
@@ -115,7 +125,7 @@ async fn a_corrupt_file_is_named_and_set_aside_for_a_new_one() {
     assert!(matches!(error, NotWritten::Corrupt { .. }), "{error}");
     journal.rebuild(vec![report(3)]).await.unwrap();
     journal.write(vec![report(4)]).await.unwrap();
-    closed(journal);
+    closed(journal).await;
     let (_journal, past) = Journal::open(dir.path()).unwrap();
     let numbers: Vec<u64> = past.reports.iter().map(|(_, number, _)| *number).collect();
     assert_eq!(numbers, [3, 4]);
@@ -162,7 +172,7 @@ async fn a_file_from_a_later_program_is_left_alone() {
     let dir = dir();
     let (journal, _) = Journal::open(dir.path()).unwrap();
     journal.write(vec![report(1)]).await.unwrap();
-    closed(journal);
+    closed(journal).await;
     let db = rusqlite::Connection::open(dir.path().join(Journal::FILE)).unwrap();
     db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
@@ -198,7 +208,7 @@ async fn a_directory_that_could_not_be_made_is_made_when_it_can() {
     assert!(matches!(journal.write(vec![report(1)]).await, Err(NotWritten::Io { .. })));
     std::fs::remove_file(dir.path().join("s")).unwrap();
     assert_eq!(journal.write(vec![report(2)]).await, Ok(()));
-    closed(journal);
+    closed(journal).await;
     let (_journal, past) = Journal::open(&dir.path().join("s/state")).unwrap();
     assert_eq!(past.reports.len(), 1, "what was refused was not written");
 }

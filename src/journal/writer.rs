@@ -36,6 +36,25 @@ struct Batch {
     writes: Vec<(Vec<Change>, Reply)>,
 }
 
+/// What is done when a batch is.
+enum Alone {
+    Rebuild(Vec<Change>, Reply),
+    Rest(Reply),
+}
+
+impl Batch {
+    /// Takes it in, unless it has to be done alone.
+    fn take(&mut self, work: Work) -> Option<Alone> {
+        match work {
+            Work::Note(change) => self.notes.push(change),
+            Work::Write(changes, reply) => self.writes.push((changes, reply)),
+            Work::Rebuild(changes, reply) => return Some(Alone::Rebuild(changes, reply)),
+            Work::Rest(reply) => return Some(Alone::Rest(reply)),
+        }
+        None
+    }
+}
+
 impl Writer {
     /// More at once would make the first wait for the last.
     const MOST_AT_ONCE: usize = 256;
@@ -80,31 +99,29 @@ impl Writer {
                 work.recv_timeout(Self::AGAIN)
             };
             let mut batch = Batch::default();
-            match first {
-                Ok(Work::Rebuild(changes, reply)) => {
-                    self.rebuild(changes, reply);
-                    continue;
-                }
-                Ok(Work::Note(change)) => batch.notes.push(change),
-                Ok(Work::Write(changes, reply)) => batch.writes.push((changes, reply)),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            let mut next = match first {
+                Ok(work) => batch.take(work),
+                Err(mpsc::RecvTimeoutError::Timeout) => None,
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    self.settle(Batch::default(), noted);
+                    self.settle(batch, noted);
                     return;
                 }
-            }
-            let mut rebuild = None;
-            while rebuild.is_none() && batch.notes.len() + batch.writes.len() < Self::MOST_AT_ONCE {
-                match work.try_recv() {
-                    Ok(Work::Note(change)) => batch.notes.push(change),
-                    Ok(Work::Write(changes, reply)) => batch.writes.push((changes, reply)),
-                    Ok(Work::Rebuild(changes, reply)) => rebuild = Some((changes, reply)),
-                    Err(_) => break,
-                }
+            };
+            while next.is_none()
+                && batch.notes.len() + batch.writes.len() < Self::MOST_AT_ONCE
+                && let Ok(work) = work.try_recv()
+            {
+                next = batch.take(work);
             }
             self.settle(batch, noted);
-            if let Some((changes, reply)) = rebuild {
-                self.rebuild(changes, reply);
+            match next {
+                Some(Alone::Rebuild(changes, reply)) => self.rebuild(changes, reply),
+                Some(Alone::Rest(reply)) => {
+                    let result = self.commit(&[]);
+                    self.db = None;
+                    let _ = reply.send(result);
+                }
+                None => {}
             }
         }
     }

@@ -30,9 +30,9 @@ impl Registry {
     }
 
     /// Returns when what was noted is on the disk, or cannot be brought there.
-    pub async fn flush(&self) {
+    pub async fn rest(&self) {
         // What cannot be written has been told to the log.
-        let _ = self.0.journal.write(Vec::new()).await;
+        let _ = self.0.journal.rest().await;
     }
 
     /// Begins a new journal if the one there was cannot be used.
