@@ -104,7 +104,7 @@ impl Task {
             why: reducer.why().into(),
             since: SystemTime::now(),
             owner: begin.owner,
-            queued: 0,
+            queued: from.jobs.len(),
             held: 0,
             title: None,
             emulator_resets: 0,
@@ -404,7 +404,8 @@ impl Task {
         let mut ended = false;
         self.status.send_if_modified(|status| {
             let held = queue.held(&status.owner);
-            let new = (state, why, queue.len() - held, held, screen.title(), screen.emulator_resets());
+            let waiting = queue.len() - held + self.unsettled.len();
+            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets());
             let old = (
                 &status.state,
                 &*status.why,
