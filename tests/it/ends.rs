@@ -1,6 +1,9 @@
 //! What becomes of a tree when the host on top of it is gone.
 
-use std::process::Stdio;
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -42,7 +45,10 @@ async fn a_tree_without_a_host_spawns_nothing_until_another_host_takes_it_over()
         format!("stty -echo; echo ready; while read x; do {COMPERE} call spawn '{spawn}' 2>&1; done");
     real.host_that_dies(json!({"command": sh(&script), "name": "nested"})).await;
     // The broker has no event for it, and looks once a second.
-    while !real.says(&["ls"]).await.contains("r1 (host gone ") {}
+    let until = Instant::now() + Duration::from_secs(20);
+    while !real.says(&["ls"]).await.contains("r1 (host gone ") {
+        assert!(Instant::now() < until, "{}", real.says(&["ls"]).await);
+    }
     let doctor = real.says(&["doctor"]).await;
     assert!(
         doctor.contains("warn  hostless   the host of r1 has been gone for 0s; c1 (nested) go on -> "),
