@@ -18,6 +18,7 @@ use crate::{
         owner::Owner,
         rules::{Rules, Typing},
     },
+    fault,
     id::{Caller, ChildId, Token},
     journal::{Change, Past},
     keeper::{Record, Ring},
@@ -77,6 +78,7 @@ impl Registry {
             let (row, end) = rows.remove(&id).map_or((None, None), |(row, end)| (Some(row), end));
             let jobs = jobs.remove(&id).unwrap_or_default();
             if let Some(trace) = self.trace(id, row, end, jobs, &boot).await {
+                fault::point!("broker.recovering");
                 self.take_up(trace).await;
             }
         }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{Registry, clock::Deadline, inbox::Given};
 use crate::{
     child::{Child, Gone, state::State},
+    fault,
     id::{Caller, ChildId, Offset},
     journal::{Change, NotWritten},
 };
@@ -223,6 +224,7 @@ impl Registry {
                     tracing::warn!(%error, "a wait that is over may end again");
                 }
             }
+            fault::point!("wait.over");
             return Ok(woke?);
         }
         let mut begun = begun.into_iter();
@@ -245,6 +247,7 @@ impl Registry {
         let over = self.state().waits.keep(caller, wait, id, Instant::now());
         changes.extend(over.into_iter().map(|id| Change::WaitOver { id: id.0 }));
         self.write(changes).await?;
+        fault::point!("wait.kept");
         Ok(id)
     }
 

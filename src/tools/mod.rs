@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     child::owner::Writer,
+    fault,
     id::Caller,
     registry::{Registry, inbox::Given, spawn::Session},
 };
@@ -195,6 +196,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.confirm();
+        fault::point!("call.begun");
         let name = request.name.clone();
         tracing::debug!(tool = %name, caller = %self.caller, "call");
         // rmcp does not answer a request whose handler panicked.
@@ -211,6 +213,7 @@ impl ServerHandler for Server {
                 Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into())
             }
         };
+        fault::point!("call.ended");
         match response {
             Ok(CallToolResponse::Complete(result)) => {
                 let result = self.with_parameters(&name, result);
