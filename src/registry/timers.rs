@@ -217,6 +217,7 @@ impl Registry {
         let (woke, _, rest) = select_all(parts).await;
         drop(rest);
         if woke != Ok(Woke::StillWaiting(WaitId(0))) {
+            let mut read = Unanswered(matches!(woke, Ok(Woke::Reports(..))).then_some((self, caller)));
             if let Some(id) = id {
                 self.state().waits.kept.remove(&id);
                 // Before it is answered, so that it ends once; and if that cannot be written, it has ended all the same.
@@ -225,6 +226,7 @@ impl Registry {
                 }
             }
             fault::point!("wait.over");
+            read.0 = None;
             return Ok(woke?);
         }
         let mut begun = begun.into_iter();
@@ -287,6 +289,17 @@ impl Registry {
                 // The registry itself is gone: so is whoever asked.
                 std::future::pending::<()>().await;
             }
+        }
+    }
+}
+
+/// Reports that were read for an answer: if that does not come about, they are unread again.
+struct Unanswered<'a>(Option<(&'a Registry, Caller)>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some((registry, caller)) = self.0 {
+            registry.unheard(caller);
         }
     }
 }

@@ -73,6 +73,8 @@ impl Server {
 
     /// The connection has ended: an answer that nobody has confirmed by calling again may not have arrived.
     pub fn left(&self) {
+        // However it ended: a call that still runs must know, too.
+        self.gone.cancel();
         if self.given.load(Ordering::Relaxed) > 0 {
             self.registry.unheard(self.caller);
         }
@@ -85,6 +87,10 @@ impl Server {
             self.registry.giving(self.caller, last.report.number).await;
         } else if let Some(last) = reports.last() {
             self.given.fetch_max(last.report.number, Ordering::Relaxed);
+        }
+        // The connection ended before we had them: whoever told of that did not know of them.
+        if !reports.is_empty() && self.gone.is_cancelled() {
+            self.registry.unheard(self.caller);
         }
     }
 
