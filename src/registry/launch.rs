@@ -18,6 +18,7 @@ use crate::{
         owner::Owner,
         rules::{Rules, Typing},
     },
+    fault,
     id::ChildId,
     keeper::{self, LaunchError, Spec},
     preset::Resolved,
@@ -48,6 +49,7 @@ impl Registry {
         };
         let pids = [launched.child_pid, launched.keeper_pid];
         let stream = stream.map_err(|error| abandon(pids, "speaking to the keeper", error))?;
+        fault::point!("spawn.launched");
         let (kept, witness) = (Kept::New(launched, stream), self.witness());
         Child::start(Begin { id, kept, socket, ring, size, rules, typing, owner, witness })
             .map_err(|error| abandon(pids, "starting the child's thread", error))

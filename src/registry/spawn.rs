@@ -28,6 +28,7 @@ use crate::{
         owner::{Owner, Writer},
         typing,
     },
+    fault,
     id::{Caller, ChildId, Size, Token},
     journal::{Change, NotWritten},
     keeper::{LaunchError, Spec},
@@ -205,6 +206,7 @@ impl Registry {
         let (id, token) = (reservation.id, Token::random());
         let identity = token.reveal();
         self.bear(id, &token);
+        fault::point!("spawn.reserved");
         let place = &self.0.place;
         let files = place.files(id);
         let resume = like.resume.clone();
@@ -260,8 +262,13 @@ impl Registry {
         // keeper's own record, or ends below.
         let said = format!("{} by {caller}", reservation.name);
         let row = vec![Change::Child { id, body: birth }, Change::event(id, "spawned", said)];
+        let written = async {
+            let written = self.write(row).await;
+            fault::point!("spawn.journaled");
+            written
+        };
         let (written, child) =
-            tokio::join!(self.write(row), self.keep(id, spec, resolved.rules, resolved.typing, owner));
+            tokio::join!(written, self.keep(id, spec, resolved.rules, resolved.typing, owner));
         let child = child?;
         if let Err(error) = written {
             let _ = child.stop(Duration::ZERO).await;
@@ -286,6 +293,7 @@ impl Registry {
             let _ = child.stop(Duration::ZERO).await;
             return Err(SpawnError::CallerEnded);
         };
+        fault::point!("spawn.kept");
         let message = match resolved.message_typed {
             None => None,
             Some(text) => Some(self.first_message(&child, &text, caller).await?),
