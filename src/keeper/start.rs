@@ -9,7 +9,10 @@ use std::{
     process::ExitCode,
 };
 
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::Signal,
+};
 
 use super::{
     pty,
@@ -18,6 +21,7 @@ use super::{
     signals::{self, ChildEnded},
     spec::{Answer, Spec, StartError},
     terminal::Terminal,
+    wire::Whom,
 };
 use crate::fault;
 
@@ -26,18 +30,24 @@ use crate::fault;
 /// thread is made.
 pub fn main() -> ExitCode {
     match start() {
-        Ok(keeper) => {
-            answer(&Answer::Ok {
+        Ok(mut keeper) => {
+            let told = answer(&Answer::Ok {
                 keeper_pid: rustix::process::getpid().as_raw_nonzero().get(),
                 child_pid: keeper.terminal.child.as_raw_nonzero().get(),
             });
+            if told.is_err() {
+                // Whoever asked is gone, and whoever came after may have looked for children before we had made our
+                // files: nobody would ever know of this one.
+                keeper.terminal.signal(Signal::KILL.as_raw(), Whom::Tree);
+            }
             fault::point!("keeper.answered");
             leave_stdio();
             keeper.run();
             ExitCode::SUCCESS
         }
         Err(error) => {
-            answer(&Answer::Error(error));
+            // Whoever asked may be gone by now; there is nothing to be sorry for.
+            let _ = answer(&Answer::Error(error));
             ExitCode::FAILURE
         }
     }
@@ -119,11 +129,11 @@ fn about(spec: &Spec) -> Result<Vec<u8>, StartError> {
     Ok(about)
 }
 
-/// Whoever asked may be gone by now; the child runs all the same.
-fn answer(answer: &Answer) {
+/// An error if whoever asked is gone.
+fn answer(answer: &Answer) -> io::Result<()> {
     let mut line = serde_json::to_vec(answer).expect("numbers and texts are always JSON");
     line.push(b'\n');
-    let _ = io::stdout().write_all(&line).and_then(|()| io::stdout().flush());
+    io::stdout().write_all(&line).and_then(|()| io::stdout().flush())
 }
 
 /// The pipes are our launcher's; as long as we held them it would wait for their end.

@@ -903,3 +903,27 @@ fn executable(dir: &Path, name: &str, text: &str) -> String {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     path.to_str().unwrap().to_owned()
 }
+
+#[test]
+fn a_child_that_was_started_for_nobody_ends_with_its_keeper() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut keeper = std::process::Command::new(EXE)
+        .arg("keeper")
+        .env_clear()
+        .stdin(std::process::Stdio::piped())
+        .stdout(writer)
+        .spawn()
+        .unwrap();
+    // Its launcher is killed before it can be told.
+    drop(reader);
+    let mut line = serde_json::to_vec(&spec(dir.path(), &["sh", "-c", "trap '' HUP TERM; sleep 1000"])).unwrap();
+    line.push(b'\n');
+    keeper.stdin.take().unwrap().write_all(&line).unwrap();
+    assert!(keeper.wait().unwrap().success());
+    assert!(!dir.path().join("socket").exists());
+    let record = Ring::open(&dir.path().join("ring")).unwrap();
+    assert_eq!(record.exit, Some(Exit::Signal(9)));
+    assert!(!alive(record.child_pid));
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use compere::{
     id::{Caller, RootId},
+    journal::Journal,
     registry::timers::{Until, Wait, WaitId, Woke},
 };
 use futures::FutureExt;
@@ -311,7 +312,11 @@ async fn reports_read_for_an_answer_that_does_not_come_about_are_unread_again() 
     let patience = Duration::from_secs(60);
     let wait = Wait { until: vec![Until::Report], deadline: Instant::now() + patience };
     let waiting = company.registry().wait(root, wait, Some(WaitId(1)), patience);
+    // As long as another writes, the journal waits.
+    let other = rusqlite::Connection::open(company.dir().join("state").join(Journal::FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert!(waiting.now_or_never().is_none());
+    other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(company.registry().unread(root, 0).0, 1);
     let read = host.call("read_reports", json!({})).await;
     assert_eq!(read["reports"][0]["message"], "one");
