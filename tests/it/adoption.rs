@@ -99,7 +99,9 @@ async fn a_screen_that_cannot_be_known_says_so_and_the_program_is_made_to_draw_i
                    head -c 3000000 /dev/zero | tr '\\0' x; echo; echo done; while :; do sleep 0.02; done";
     let child = host.spawn(sh(redraws)).await;
     host.line(&child, "^ready$").await;
-    // Nobody listens while it writes more than the ring holds.
+    // Nobody listens while it writes more than the ring holds, and no front starts one who would.
+    drop(host);
+    end_fronts(real.home());
     let broker = Pid::from_raw(real.broker().unwrap()).unwrap();
     kill_process(broker, Signal::STOP).unwrap();
     let ring = real.run().join("k/c1.ring");
@@ -381,4 +383,22 @@ async fn a_broker_that_runs_out_of_descriptors_takes_no_living_child_for_lost() 
         drop(host);
         end_fronts(real.home());
     }
+}
+
+#[tokio::test]
+async fn the_journal_of_a_company_that_nobody_named_outlives_its_runtime_directory() {
+    let real = Real::new();
+    let runtime = real.home().join("rt");
+    let command = |program: &str| {
+        let mut command = real.command(program);
+        command.env_remove("COMPERE_RUNTIME_DIR").env("XDG_RUNTIME_DIR", &runtime);
+        command
+    };
+    std::fs::create_dir(&runtime).unwrap();
+    let listed = command(COMPERE).args(["call", "list_children", "{}"]).output().await.unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+    assert!(runtime.join("compere/broker.lock").exists());
+    assert!(!runtime.join("compere/state").exists());
+    let mut state = std::fs::read_dir(real.home().join(".local/state/compere")).unwrap().flatten();
+    assert!(state.any(|company| company.path().join("journal.db").exists()));
 }
