@@ -51,7 +51,7 @@ mod with {
     pub const FIRED: &str = "COMPERE_FAULTS_FIRED";
 
     /// Every point, in the order of the walks.
-    pub const POINTS: &[&str] = &["broker.locked"];
+    pub const POINTS: &[&str] = &["broker.locked", "spawn.launching"];
 
     /// What happens at a point.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
