@@ -51,7 +51,70 @@ mod with {
     pub const FIRED: &str = "COMPERE_FAULTS_FIRED";
 
     /// Every point, in the order of the walks.
-    pub const POINTS: &[&str] = &["broker.locked", "spawn.launching"];
+    pub const POINTS: &[&str] = &[
+        // A call, and what is written down.
+        "call.begun",
+        "call.ended",
+        "journal.failing",
+        "journal.begun",
+        "journal.committed",
+        // A spawn.
+        "spawn.reserved",
+        "spawn.journaled",
+        "spawn.launching",
+        "spawn.launched",
+        "spawn.kept",
+        // A message.
+        "send.journaled",
+        "send.queued",
+        "send.written",
+        "send.finished",
+        "send.settled",
+        // A report, until it is in the inbox; and out of it.
+        "report.numbered",
+        "report.committed",
+        "report.filed",
+        "reports.read",
+        "reports.given",
+        "reports.heard",
+        // A wait.
+        "wait.patience",
+        "wait.kept",
+        "wait.over",
+        // An end.
+        "stop.begun",
+        "stop.done",
+        "exit.heard",
+        "exit.noted",
+        // A broker's life.
+        "broker.locked",
+        "broker.bound",
+        "broker.recovering",
+        "broker.recovered",
+        "broker.ending",
+        "broker.unlinked",
+        // A keeper's.
+        "keeper.bound",
+        "keeper.ringed",
+        "keeper.born",
+        "keeper.answered",
+        "keeper.met",
+        "keeper.read",
+        "keeper.accepted",
+        "keeper.typed",
+        "keeper.noted",
+        "keeper.reaped",
+        "keeper.exited",
+        "keeper.leaving",
+        "keeper.left",
+        // A front's.
+        "front.joined",
+        "front.passing",
+        "front.passed",
+        "front.answering",
+        "front.answered",
+        "front.lost",
+    ];
 
     /// What happens at a point.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -101,6 +101,7 @@ pub async fn main() -> ExitCode {
     };
     // Before anybody is served: whoever calls finds what there was.
     broker.registry.recover(past).await;
+    fault::point!("broker.recovered");
     say("listening");
     close_stdout();
     broker.serve(signals).await;
@@ -133,6 +134,7 @@ fn open() -> Result<Option<Opened>, String> {
     // Before there is a socket to be left behind.
     let signals = Signals::new().map_err(words)?;
     let listener = door.listen(&lock).map_err(words)?;
+    fault::point!("broker.bound");
     listener.set_nonblocking(true).map_err(words)?;
     let listener = UnixListener::from_std(listener).map_err(words)?;
     let home = Home::find(&door, &lock).map_err(words)?;
@@ -206,8 +208,10 @@ impl Broker {
             }
             () = signals.any() => tracing::info!("signalled"),
         }
+        fault::point!("broker.ending");
         // The door first: whoever comes now starts another broker.
         let _ = std::fs::remove_file(&self.socket);
+        fault::point!("broker.unlinked");
         stop.cancel();
         tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(1), tasks.wait()).await;

@@ -32,6 +32,7 @@ use super::{
     typing,
 };
 use crate::{
+    fault,
     id::{ChildId, Offset},
     keeper::{
         Ring,
@@ -303,6 +304,7 @@ impl Task {
                 }
             }
             Some(Do::Finish(id, outcome)) => {
+                fault::point!("send.finished");
                 self.tell(Told::Settled(id, outcome.clone()));
                 if let Some(done) = self.waiting.remove(&id) {
                     let _ = done.send(outcome);

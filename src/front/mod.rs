@@ -35,7 +35,10 @@ pub use self::{
     link::{Connected, NoBroker, VERSION, connect, is_inside, join},
     running::{NotEnded, Running, older},
 };
-use crate::ipc::hello::{Hello, Role};
+use crate::{
+    fault,
+    ipc::hello::{Hello, Role},
+};
 
 /// After the host has closed its side, answers on their way still get this long.
 const DRAIN: Duration = Duration::from_millis(150);
@@ -105,6 +108,7 @@ impl Front {
                     format!("the broker ended {times} times within {within} s; see `compere doctor`{log}");
                 return self.give_up(&why).await;
             }
+            fault::point!("front.lost");
             let lost = self.session.look().lost();
             if let Err(error) = self.host.out.write(lost.concat()).await {
                 return deaf(&error);
@@ -175,12 +179,15 @@ async fn up(
     lines: &mut mpsc::Receiver<Held>,
     session: &Conversation,
 ) -> io::Result<OwnedWriteHalf> {
+    fault::point!("front.joined");
     let replay = session.look().replay();
     write.write_all(&replay.concat()).await?;
     while let Some(held) = lines.recv().await {
         let pass = session.look().host_says(&held.line);
         if pass == Pass::On {
+            fault::point!("front.passing");
             write.write_all(&held.line).await?;
+            fault::point!("front.passed");
         }
     }
     write.shutdown().await?;
@@ -203,7 +210,9 @@ async fn down(
                     return Over::Broker;
                 }
                 let pass = session.look().broker_says(&line);
+                fault::point!("front.answering");
                 let written = if pass == Pass::On { out.write(&line).await } else { Ok(()) };
+                fault::point!("front.answered");
                 line.clear();
                 written
             }

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{NotWritten, Past, Work, change, change::Change, file};
+use crate::fault;
 
 type Reply = oneshot::Sender<Result<(), NotWritten>>;
 
@@ -130,6 +131,10 @@ impl Writer {
             self.reopen()?;
         }
         let Some(db) = &self.db else { return Ok(()) };
+        fault::point!("journal.begun");
+        if let Some(error) = fault::failure!("journal.failing") {
+            return Err(NotWritten::Io { path: self.path.clone(), why: error.to_string() });
+        }
         let written = (|| {
             let transaction = db.unchecked_transaction()?;
             for change in self.owed.iter().chain(writes.iter().flat_map(|(changes, _)| changes)) {
@@ -140,6 +145,7 @@ impl Writer {
             }
             transaction.commit()
         })();
+        fault::point!("journal.committed");
         self.commits += 1;
         written.map_err(|error| {
             let error = file::why(&self.path, &error);

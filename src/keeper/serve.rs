@@ -22,6 +22,7 @@ use super::{
     typed::Stroke,
     wire::{Event, Request},
 };
+use crate::fault;
 
 /// Everything a keeper has.
 pub(super) struct Keeper {
@@ -54,6 +55,7 @@ impl Keeper {
                 && !self.is_held_back()
             {
                 self.terminal.read(READ_PER_TURN);
+                fault::point!("keeper.read");
             }
             for (connection, ready) in self.connections.iter_mut().zip(ready.connections) {
                 turn(connection, ready, &mut self.terminal);
@@ -63,8 +65,10 @@ impl Keeper {
                 self.accept();
             }
         }
+        fault::point!("keeper.leaving");
         // Whoever knocks now finds the ring, whose header says it all.
         let _ = fs::remove_file(&self.socket);
+        fault::point!("keeper.left");
     }
 
     /// Sleeps until something is to be done.
@@ -145,6 +149,7 @@ impl Keeper {
                     {
                         self.accepted += 1;
                         self.connections.push(Connection::new(self.accepted, stream, self.terminal.ends()));
+                        fault::point!("keeper.met");
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -230,7 +235,7 @@ fn answer(connection: u64, request: Request<'_>, outbox: &mut Outbox, terminal: 
         Request::Type { id, delivery, stroke, last, bytes } => {
             let stroke = Stroke { delivery, number: stroke, last };
             match terminal.push_stroke(Asked { connection, id }, stroke, bytes) {
-                Ok(Pushed::Waits) => {}
+                Ok(Pushed::Waits) => fault::point!("keeper.accepted"),
                 Ok(Pushed::Written) => outbox.put(&Event::Written { id }),
                 Err(reason) => outbox.put(&Event::Refused { id, reason: reason.to_owned() }),
             }

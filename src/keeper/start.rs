@@ -19,6 +19,7 @@ use super::{
     spec::{Answer, Spec, StartError},
     terminal::Terminal,
 };
+use crate::fault;
 
 /// `compere keeper`: a [`Spec`] as one line of JSON on stdin, one line of JSON on stdout. Returns when the
 /// child and all its descendants have ended, or at once if nothing could be started. Call it before any
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
                 keeper_pid: rustix::process::getpid().as_raw_nonzero().get(),
                 child_pid: keeper.terminal.child.as_raw_nonzero().get(),
             });
+            fault::point!("keeper.answered");
             leave_stdio();
             keeper.run();
             ExitCode::SUCCESS
@@ -73,11 +75,14 @@ fn start() -> Result<Keeper, StartError> {
     let others = matches!(&bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse);
     let socket = Made((!others).then(|| spec.socket.clone()));
     let listener = bound.map_err(|error| not_made(&spec.socket, error.to_string()))?;
+    fault::point!("keeper.bound");
     listener.set_nonblocking(true).map_err(failed)?;
     let ring = Ring::create(&spec.ring).map_err(|error| not_made(&spec.ring, error.to_string()))?;
     let ring_file = Made(Some(spec.ring.clone()));
     ring.record_about(&about).map_err(|error| not_made(&spec.ring, error.to_string()))?;
+    fault::point!("keeper.ringed");
     let opened = pty::open(&spec, umask)?;
+    fault::point!("keeper.born");
 
     let _ = (ring_file.keep(), socket.keep());
     Ok(Keeper {

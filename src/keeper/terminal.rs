@@ -20,7 +20,10 @@ use super::{
     typed::{Known, Stroke},
     wire::{Event, Whom},
 };
-use crate::id::{Exit, Offset, Size};
+use crate::{
+    fault,
+    id::{Exit, Offset, Size},
+};
 
 /// A child and everything that is known of it.
 pub(super) struct Terminal {
@@ -123,7 +126,9 @@ impl Terminal {
             match if bytes.is_empty() { Ok(0) } else { rustix::io::write(&self.master, bytes) } {
                 Ok(n) => {
                     let Some(settled) = self.input.accepted(n) else { continue };
+                    fault::point!("keeper.typed");
                     settled.stroke.inspect(|stroke| self.ring.typed().write(*stroke));
+                    fault::point!("keeper.noted");
                     done.push(settled.asked);
                 }
                 Err(Errno::INTR) => {}
@@ -179,7 +184,9 @@ impl Terminal {
         // is readable now; who still holds the terminal could go on for ever, hence the bound.
         self.slave = None;
         self.read(LAST_BYTES.min((room as usize).saturating_sub(Ring::MOST_FREE)));
+        fault::point!("keeper.reaped");
         self.ring.record_exit(exit);
+        fault::point!("keeper.exited");
         self.exit = Some((exit, self.ring.end()));
         self.input.drain().collect()
     }

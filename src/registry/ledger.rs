@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use super::{Registry, inbox::ReportStatus, mail::Letter};
 use crate::{
     child::state::State as Doing,
+    fault,
     id::ChildId,
     journal::{Change, NotWritten},
 };
@@ -73,6 +74,7 @@ impl Registry {
 
     /// A child has ended; its thread says so. Of one that was lost its parent is told, in one step with remembering it.
     pub(super) fn ended(&self, id: ChildId, doing: &Doing, why: &str, runtime: Option<&Handle>) {
+        fault::point!("exit.heard");
         let end = json!({"state": doing.to_string(), "why": why});
         {
             let mut state = self.state();
@@ -94,6 +96,7 @@ impl Registry {
             }
             _ => note.into_iter().for_each(|change| self.0.journal.note(change)),
         }
+        fault::point!("exit.noted");
     }
 
     /// Reports for a child that cannot any more.

@@ -9,6 +9,7 @@ use super::{
     inbox::{self, Given, Inbox, Report, ReportStatus},
 };
 use crate::{
+    fault,
     id::{Caller, ChildId},
     journal::{Change, NotWritten},
 };
@@ -101,11 +102,14 @@ impl Registry {
         let mut changes =
             vec![Change::Report { inbox: to, number, body }, Change::event(from, "report", event)];
         changes.extend(also);
+        fault::point!("report.numbered");
         self.write(changes).await?;
+        fault::point!("report.committed");
         let mut state = self.state();
         let mail = state.mail.entry(to).or_default();
         mail.inbox.push(report);
         mail.tick.send_replace(number);
+        fault::point!("report.filed");
         Ok((number, to))
     }
 
@@ -118,16 +122,19 @@ impl Registry {
     /// Reports up to `number` are about to go to the caller. Remembered before they do, so that they are told apart
     /// from new ones should they have to go again.
     pub async fn giving(&self, caller: Caller, number: u64) {
+        fault::point!("reports.read");
         if let Err(error) = self.write(vec![Change::Given { inbox: caller, number }]).await {
             // Worse than to give them without that would be not to give them.
             tracing::warn!(%error, "reports may be given again without a word about it");
         }
+        fault::point!("reports.given");
     }
 
     /// The caller has got the answer with the reports up to `number`.
     pub fn heard(&self, caller: Caller, number: u64) {
         let news = self.state().mail.get_mut(&caller).is_some_and(|mail| mail.inbox.heard(number));
         if news {
+            fault::point!("reports.heard");
             self.0.journal.note(Change::Heard { inbox: caller, number });
         }
     }

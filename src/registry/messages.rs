@@ -10,6 +10,7 @@ use crate::{
         delivery::{DeliveryId, Job, Outcome, What},
         owner::Writer,
     },
+    fault,
     id::ChildId,
     journal::{Change, NotWritten},
 };
@@ -61,9 +62,11 @@ impl Registry {
             let job = Job { id: registry.next_delivery(), writer, what, begun: 0 };
             if matches!(job.what, What::Message(_)) {
                 registry.remember(child.id(), &job).await?;
+                fault::point!("send.journaled");
             }
             let id = job.id;
             let queued = child.queue(job).await;
+            fault::point!("send.queued");
             if let Err(error) = &queued {
                 registry.settled(child.id(), id, &Outcome::Refused(error.to_string()));
             }
@@ -102,6 +105,7 @@ impl Registry {
         if self.state().open.remove(&id.0).is_none() {
             return;
         }
+        fault::point!("send.settled");
         let text = match outcome {
             Outcome::Typed { from } => format!("{id} typed at offset {from}"),
             Outcome::Refused(why) => format!("{id} refused: {why}"),

@@ -39,6 +39,7 @@ use self::{
 };
 use crate::{
     child::{Child, Left, Status},
+    fault,
     id::{Caller, ChildId, Exit, TokenHash},
     journal::{Change, Journal, Last},
 };
@@ -279,13 +280,16 @@ impl Registry {
             };
             ids.iter().filter_map(stopping).collect()
         };
+        fault::point!("stop.begun");
         let stops = children.iter().map(|child| async move {
             match child.stop(grace).await {
                 Ok(stopped) => Ended { id: child.id(), exit: stopped.exit, left: stopped.left },
                 Err(_) => Ended { id: child.id(), exit: child.status().exit(), left: Vec::new() },
             }
         });
-        join_all(stops).await
+        let ended = join_all(stops).await;
+        fault::point!("stop.done");
+        ended
     }
 
     /// How much there is.

@@ -18,6 +18,7 @@ use crate::{
         owner::Owner,
         rules::{Rules, Typing},
     },
+    fault,
     id::{Caller, ChildId, Token},
     journal::{Change, Past},
     keeper::{Record, Ring},
@@ -120,7 +121,10 @@ impl Registry {
 
     async fn look_for(&self, id: ChildId, rows: Rows) {
         let seen = match self.trace(id, rows.clone()).await {
-            Trace::Found(found) => self.take_up(*found),
+            Trace::Found(found) => {
+                fault::point!("broker.recovering");
+                self.take_up(*found)
+            }
             Trace::Nothing => Ok(()),
             Trace::Unseen(why) => Err(why),
         };

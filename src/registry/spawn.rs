@@ -31,6 +31,7 @@ use crate::{
         rules::{Rules, Typing},
         typing,
     },
+    fault,
     id::{Caller, ChildId, Size, Token},
     journal::{Change, NotWritten},
     keeper::{self, LaunchError, Spec},
@@ -174,6 +175,7 @@ impl Registry {
         let (id, token) = (reservation.id, Token::random());
         let identity = token.reveal();
         self.bear(id, &token);
+        fault::point!("spawn.reserved");
         let place = &self.0.place;
         let files = place.files(id);
         let resolved = preset::resolve(
@@ -215,8 +217,13 @@ impl Registry {
         // keeper's own record, or ends below.
         let said = format!("{} by {caller}", reservation.name);
         let row = vec![Change::Child { id, body: birth }, Change::event(id, "spawned", said)];
+        let written = async {
+            let written = self.write(row).await;
+            fault::point!("spawn.journaled");
+            written
+        };
         let (written, child) =
-            tokio::join!(self.write(row), self.keep(id, spec, resolved.rules, resolved.typing, owner));
+            tokio::join!(written, self.keep(id, spec, resolved.rules, resolved.typing, owner));
         let child = child?;
         if let Err(error) = written {
             let _ = child.stop(Duration::ZERO).await;
@@ -241,6 +248,7 @@ impl Registry {
             let _ = child.stop(Duration::ZERO).await;
             return Err(SpawnError::CallerEnded);
         };
+        fault::point!("spawn.kept");
         let message = match resolved.message_typed {
             None => None,
             Some(text) => Some(self.first_message(&child, &text, caller).await?),
@@ -326,6 +334,7 @@ impl Registry {
         };
         let pids = [launched.child_pid, launched.keeper_pid];
         let stream = stream.map_err(|error| abandon(pids, "speaking to the keeper", error))?;
+        fault::point!("spawn.launched");
         let (kept, witness) = (Kept::New(launched, stream), self.witness());
         Child::start(Begin { id, kept, socket, ring, size, rules, typing, owner, witness })
             .map_err(|error| abandon(pids, "starting the child's thread", error))
@@ -453,16 +462,11 @@ fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {
     if resolved.files.is_empty() {
         return Ok(());
     }
-    let mut private = DirBuilder::new();
-    private.mode(0o700);
-    if let Err(error) = private.create(dir) {
-        let Some(above) = dir.parent().filter(|_| error.kind() == io::ErrorKind::NotFound) else {
-            return Err(error);
-        };
-        // The disk had no room for it when the broker began.
-        private.recursive(true).create(above)?;
-        private.recursive(false).create(dir)?;
+    if let Some(above) = dir.parent() {
+        // The disk may have had no room for it when the broker began.
+        DirBuilder::new().recursive(true).mode(0o700).create(above)?;
     }
+    DirBuilder::new().mode(0o700).create(dir)?;
     for (name, bytes) in &resolved.files {
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(name))?;

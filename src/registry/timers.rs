@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{Registry, clock::Deadline, inbox::Given};
 use crate::{
     child::{Child, Gone, state::State},
+    fault,
     id::{Caller, ChildId, Offset},
     journal::{Change, NotWritten},
 };
@@ -216,6 +217,7 @@ impl Registry {
         let (woke, _, rest) = select_all(parts).await;
         drop(rest);
         if woke != Ok(Woke::StillWaiting(WaitId(0))) {
+            let mut read = Unanswered(matches!(woke, Ok(Woke::Reports(..))).then_some((self, caller)));
             if let Some(id) = id {
                 self.state().waits.kept.remove(&id);
                 // Before it is answered, so that it ends once; and if that cannot be written, it has ended all the same.
@@ -223,6 +225,8 @@ impl Registry {
                     tracing::warn!(%error, "a wait that is over may end again");
                 }
             }
+            fault::point!("wait.over");
+            read.0 = None;
             return Ok(woke?);
         }
         let mut begun = begun.into_iter();
@@ -245,6 +249,7 @@ impl Registry {
         let over = self.state().waits.keep(caller, wait, id, Instant::now());
         changes.extend(over.into_iter().map(|id| Change::WaitOver { id: id.0 }));
         self.write(changes).await?;
+        fault::point!("wait.kept");
         Ok(id)
     }
 
@@ -284,6 +289,17 @@ impl Registry {
                 // The registry itself is gone: so is whoever asked.
                 std::future::pending::<()>().await;
             }
+        }
+    }
+}
+
+/// Reports that were read for an answer: if that does not come about, they are unread again.
+struct Unanswered<'a>(Option<(&'a Registry, Caller)>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some((registry, caller)) = self.0 {
+            registry.unheard(caller);
         }
     }
 }

@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     child::owner::Writer,
+    fault,
     id::Caller,
     registry::{Registry, inbox::Given, spawn::Session},
 };
@@ -72,6 +73,8 @@ impl Server {
 
     /// The connection has ended: an answer that nobody has confirmed by calling again may not have arrived.
     pub fn left(&self) {
+        // However it ended: a call that still runs must know, too.
+        self.gone.cancel();
         if self.given.load(Ordering::Relaxed) > 0 {
             self.registry.unheard(self.caller);
         }
@@ -84,6 +87,10 @@ impl Server {
             self.registry.giving(self.caller, last.report.number).await;
         } else if let Some(last) = reports.last() {
             self.given.fetch_max(last.report.number, Ordering::Relaxed);
+        }
+        // The connection ended before we had them: whoever told of that did not know of them.
+        if !reports.is_empty() && self.gone.is_cancelled() {
+            self.registry.unheard(self.caller);
         }
     }
 
@@ -195,6 +202,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.confirm();
+        fault::point!("call.begun");
         let name = request.name.clone();
         tracing::debug!(tool = %name, caller = %self.caller, "call");
         // rmcp does not answer a request whose handler panicked.
@@ -211,6 +219,7 @@ impl ServerHandler for Server {
                 Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into())
             }
         };
+        fault::point!("call.ended");
         match response {
             Ok(CallToolResponse::Complete(result)) => {
                 let result = self.with_parameters(&name, result);

@@ -9,7 +9,9 @@ pub(crate) struct Fault {
     /// What must come of it.
     pub(crate) expected: String,
     /// Tries it.
-    pub(crate) run: Box<dyn Fn(&mut Run) -> Outcome>,
+    pub(crate) run: Box<dyn Fn(&mut Run) -> Outcome + Send + Sync>,
+    /// It is not tried while others are.
+    pub(crate) alone: bool,
 }
 
 /// Figures worth telling, if there are any; or in what way a promise did not hold.
@@ -20,9 +22,15 @@ impl Fault {
         name: impl Into<String>,
         how: impl Into<String>,
         expected: impl Into<String>,
-        run: impl Fn(&mut Run) -> Outcome + 'static,
+        run: impl Fn(&mut Run) -> Outcome + Send + Sync + 'static,
     ) -> Self {
-        Fault { name: name.into(), how: how.into(), expected: expected.into(), run: Box::new(run) }
+        let (name, how, expected) = (name.into(), how.into(), expected.into());
+        Fault { name, how, expected, run: Box::new(run), alone: false }
+    }
+
+    /// Others would disturb what it measures.
+    pub(crate) fn alone(self) -> Self {
+        Fault { alone: true, ..self }
     }
 }
 

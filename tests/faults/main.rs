@@ -4,19 +4,37 @@
 #![allow(clippy::unwrap_used, reason = "a fault that cannot be tried is one that deviates")]
 
 mod fault;
+mod history;
+
+mod company;
+mod host;
+#[path = "../it/support/leftovers.rs"]
+mod leftovers;
+
+mod children;
 mod machine;
+mod points;
+mod stopped;
+mod storm;
+mod waits;
 
 use std::{
     io::Write,
     process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
+use company::COMPERE;
 use fault::{Fault, Run, Seen};
+
+/// Companies at once: each has a handful of processes that mostly wait for each other.
+const AT_ONCE: usize = 4;
 
 /// Every fault there is: one family after the other.
 fn all() -> Vec<Fault> {
-    let families: [fn() -> Vec<Fault>; 1] = [machine::all];
+    let families: [fn() -> Vec<Fault>; 6] =
+        [points::all, storm::all, stopped::all, waits::all, children::all, machine::all];
     families.iter().flat_map(|family| family()).collect()
 }
 
@@ -63,6 +81,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // The table tells it.
+    std::panic::set_hook(Box::new(|_| {}));
     let mut faults = all();
     faults.retain(|fault| args.wants(fault));
     if args.list {
@@ -74,23 +94,38 @@ fn main() -> ExitCode {
     say(&format!("{} faults, {form} form, --seed {seed}\n", faults.len()));
     say("| fault | how it is injected | tries | expected | seen | time |\n|---|---|---|---|---|---|");
     let began = Instant::now();
-    let mut deviations = 0;
-    for fault in &faults {
-        let (seen, tries, took) = attempt(fault, args.long, seed);
-        let word = match seen {
-            Seen::Ok(figures) if figures.is_empty() => "ok".to_owned(),
-            Seen::Ok(figures) => format!("ok: {figures}"),
-            Seen::Deviation(what) => {
-                deviations += 1;
-                format!("**DEVIATION**: {}", what.replace('\n', " ⏎ ").replace('|', "\\|"))
-            }
-        };
-        let Fault { name, how, expected, .. } = fault;
-        say(&format!("| {name} | {how} | {tries} | {expected} | {word} | {:.1} s |", took.as_secs_f64()));
-    }
+    // What is measured is measured alone; the rest is mostly waiting.
+    let (alone, together): (Vec<&Fault>, Vec<&Fault>) = faults.iter().partition(|fault| fault.alone);
+    let deviations = rows(&together, AT_ONCE, &args, seed) + rows(&alone, 1, &args, seed);
     let took = began.elapsed().as_secs_f64();
     say(&format!("\n{} faults, {deviations} deviations, {took:.0} s in all", faults.len()));
     if deviations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Tries them, so many at once, and tells of each; answers how many deviate.
+fn rows(faults: &[&Fault], at_once: usize, args: &Args, seed: u64) -> usize {
+    let (next, deviations) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (seen, tries, took) = attempt(fault, args.long, seed);
+                    let word = match seen {
+                        Seen::Ok(figures) if figures.is_empty() => "ok".to_owned(),
+                        Seen::Ok(figures) => format!("ok: {figures}"),
+                        Seen::Deviation(what) => {
+                            deviations.fetch_add(1, Ordering::Relaxed);
+                            format!("**DEVIATION**: {}", what.replace('\n', " ⏎ ").replace('|', "\\|"))
+                        }
+                    };
+                    let Fault { name, how, expected, .. } = fault;
+                    let took = took.as_secs_f64();
+                    say(&format!("| {name} | {how} | {tries} | {expected} | {word} | {took:.1} s |"));
+                }
+            });
+        }
+    });
+    deviations.into_inner()
 }
 
 /// One fault, of which a panic is a deviation like any other.

@@ -5,6 +5,10 @@
 
 mod support;
 
+#[path = "../faults/history.rs"]
+#[allow(dead_code, reason = "only its own tests are run here: the table of faults has no harness")]
+mod history;
+
 mod adoption;
 mod boundary;
 mod cli;

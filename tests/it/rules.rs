@@ -136,6 +136,27 @@ fn an_outside_crate_is_named_only_where_it_belongs() {
 }
 
 #[test]
+fn every_point_of_failure_is_in_the_list_and_in_the_program() {
+    let named = |text: &str, before: &str| -> Vec<String> {
+        let names = text.split(before).skip(1).filter_map(|rest| rest.split('"').next());
+        names.map(str::to_owned).collect()
+    };
+    let sources = sources();
+    let (listing, others): (Vec<&Source>, Vec<&Source>) =
+        sources.iter().partition(|source| source.module() == "fault");
+    let list = listing[0].text.split_once("POINTS: &[&str] = &[").unwrap().1.split_once("];").unwrap().0;
+    let mut listed = named(list, "        \"");
+    let mut placed: Vec<String> = others
+        .iter()
+        .flat_map(|source| ["fault::point!(\"", "fault::failure!(\""].map(|word| named(&source.text, word)))
+        .flatten()
+        .collect();
+    listed.sort();
+    placed.sort();
+    assert_eq!(listed, placed);
+}
+
+#[test]
 fn no_file_is_too_long_to_be_read_at_once() {
     const MAX: usize = 500;
     let long: Vec<String> = sources()

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use compere::{
-    id::Caller,
-    registry::timers::{Until, Wait, Woke},
+    id::{Caller, RootId},
+    registry::timers::{Until, Wait, WaitId, Woke},
 };
+use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -297,4 +298,34 @@ async fn a_long_wait_tells_of_progress_and_comes_back_before_the_hosts_patience_
     root.call_within(hour, "timer_wait", goes_on.clone()).await.woke("timer");
     assert_eq!(began.elapsed().as_secs(), 80);
     assert!(root.refused("timer_wait", goes_on).await.contains("there is no wait w1"));
+}
+
+#[tokio::test]
+async fn reports_read_for_an_answer_that_does_not_come_about_are_unread_again() {
+    let company = Company::new();
+    let (host, root) = (company.root().await, Caller::Root(RootId(1)));
+    let child = host.spawn(sh("read x")).await;
+    report(&company.child(&child).await, "one").await;
+
+    // A wait that goes on is over before it is answered, which takes a moment; and then nobody is there any more.
+    let patience = Duration::from_secs(60);
+    let wait = Wait { until: vec![Until::Report], deadline: Instant::now() + patience };
+    let waiting = company.registry().wait(root, wait, Some(WaitId(1)), patience);
+    assert!(waiting.now_or_never().is_none());
+    assert_eq!(company.registry().unread(root, 0).0, 1);
+    let read = host.call("read_reports", json!({})).await;
+    assert_eq!(read["reports"][0]["message"], "one");
+}
+
+#[tokio::test]
+async fn reports_read_after_the_connection_has_ended_are_unread_again() {
+    let company = Company::new();
+    let (host, root) = (company.root().await, Caller::Root(RootId(1)));
+    let child = host.spawn(sh("read x")).await;
+    report(&company.child(&child).await, "one").await;
+    let late = company.left(root).await;
+    late.call("read_reports", json!({})).await;
+    assert_eq!(company.registry().unread(root, 0).0, 1);
+    let read = host.call("read_reports", json!({})).await;
+    assert_eq!([&read["reports"][0]["message"], &read["reports"][0]["again"]], [&json!("one"), &json!(true)]);
 }

@@ -14,6 +14,7 @@ use crate::{
         screen::Fed,
         state::{State, Tty},
     },
+    fault,
     id::{Exit, Offset},
     keeper::{
         Ring,
@@ -57,6 +58,7 @@ impl Task {
             Event::Data { req, from, end, bytes, .. } => self.data(req, from, end, bytes),
             Event::Written { id } => {
                 if id != 0 {
+                    fault::point!("send.written");
                     self.queue.written(now);
                 }
             }

@@ -87,12 +87,15 @@ const KEEPER_STARTS: &[Call] = &[
 /// Often enough for whoever calls again as he is told to.
 const TRIES: usize = 5;
 
+/// One trying of one call.
+type Try = fn(&mut Run, Call) -> Outcome;
+
 pub(super) fn all() -> Vec<Fault> {
     let works =
         "a clear error or none; calling again does it, once; afterwards all works and nothing is left";
     let starts = "it starts, or says why not and leaves nothing; the next one works";
     let mut all = Vec::new();
-    let families: [(&str, &str, &'static [Call], fn(&mut Run, Call) -> Outcome); 4] = [
+    let families: [(&str, &str, &'static [Call], Try); 4] = [
         ("broker", works, BROKER, at_work_broker),
         ("broker's start", starts, BROKER_STARTS, starting_broker),
         ("keeper", works, KEEPER, at_work_keeper),

@@ -77,11 +77,21 @@ impl Company {
 
     /// Whoever that is.
     pub(crate) async fn client(&self, caller: Caller) -> Client {
+        self.over(caller, CancellationToken::new()).await
+    }
+
+    /// One whose connection is known to have ended, while what it asked for is still being done.
+    pub(crate) async fn left(&self, caller: Caller) -> Client {
+        let gone = CancellationToken::new();
+        gone.cancel();
+        self.over(caller, gone).await
+    }
+
+    async fn over(&self, caller: Caller, gone: CancellationToken) -> Client {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (registry, session) = (self.registry.clone(), session(&self.work(), self.dir()));
         tokio::spawn(async move {
             let (read, write) = tokio::io::split(theirs);
-            let gone = CancellationToken::new();
             let server = Server::new(registry, caller, session, gone.clone());
             // It ends in an error where the test ends without a word.
             if let Ok(running) = server.serve((EofHook::new(read, gone), write)).await {
