@@ -109,6 +109,14 @@ pub async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The first and last word of a broker that cannot start.
+pub fn refuse(why: &str) -> ExitCode {
+    let mut out = io::stdout();
+    // Whoever started us may be gone.
+    let _ = writeln!(out, "{why}").and_then(|()| out.flush());
+    ExitCode::FAILURE
+}
+
 /// What a broker begins with.
 struct Opened {
     lock: Lock,

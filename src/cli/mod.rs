@@ -50,9 +50,21 @@ pub fn main() -> ExitCode {
         Command::Keeper => return crate::keeper::main(),
         Command::Broker { detach: true } => crate::broker::detach().map_err(Fail::from),
         Command::Broker { detach: false } => {
-            return match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-                Ok(runtime) => runtime.block_on(crate::broker::main()),
-                Err(error) => fail::exit(&error.into()),
+            let run = || {
+                let runtime =
+                    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+                Ok::<_, std::io::Error>(runtime.block_on(crate::broker::main()))
+            };
+            // The runtime panics where there can be no more threads. Whoever waits for a first word is told why none came.
+            return match std::panic::catch_unwind(run) {
+                Ok(Ok(code)) => code,
+                Ok(Err(error)) => crate::broker::refuse(&error.to_string()),
+                Err(panic) => {
+                    let words = panic.downcast_ref::<String>().map(String::as_str);
+                    crate::broker::refuse(
+                        words.or_else(|| panic.downcast_ref().copied()).unwrap_or("it panicked"),
+                    )
+                }
             };
         }
         Command::DemoScreen => demo::screen::run().map_err(Fail::from),

@@ -68,9 +68,7 @@ impl Door {
 
     /// The user's directory, made if it was not there.
     pub fn open() -> Result<Self, DoorError> {
-        let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let dir = place(var(VARIABLE), var("XDG_RUNTIME_DIR"), std::env::temp_dir());
-        Self::at(dir)
+        Self::at(place(variable(VARIABLE), variable("XDG_RUNTIME_DIR"), std::env::temp_dir()))
     }
 
     /// This directory, made if it was not there.
@@ -103,6 +101,12 @@ impl Door {
     /// Where [`Home`](super::home::Home) is written down.
     pub fn home(&self) -> PathBuf {
         self.dir.join("home.json")
+    }
+
+    /// Whether it is elsewhere than where it would be if nobody had named one: a second company. A front names the first
+    /// one's too when it starts its broker.
+    pub(super) fn is_second(&self) -> bool {
+        self.dir != place(None, variable("XDG_RUNTIME_DIR"), std::env::temp_dir())
     }
 
     /// Whether somebody else may change a directory above.
@@ -170,6 +174,10 @@ fn private_socket(path: &Path) -> rustix::io::Result<UnixListener> {
 
 /// What std asks for; the kernel takes no more than `net.core.somaxconn`.
 const BACKLOG: i32 = 128;
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
 
 fn place(ours: Option<PathBuf>, runtime: Option<PathBuf>, temporary: PathBuf) -> PathBuf {
     ours.unwrap_or_else(|| match runtime {

@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::door::{Door, DoorError, Lock, VARIABLE, own};
+use super::door::{Door, DoorError, Lock, own};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,14 +35,14 @@ pub struct Home {
 struct Around {
     state: Option<PathBuf>,
     config: Option<PathBuf>,
-    /// The runtime directory was named: a second company, which has everything of its own in there.
-    named: bool,
+    /// A second company, which has everything of its own in its runtime directory.
+    second: bool,
 }
 
 impl Home {
     /// What an earlier broker of this directory has written down, or what this environment says.
     pub fn look(door: &Door) -> Home {
-        Home::written(door).unwrap_or_else(|| Home::of(door, &Around::here()))
+        Home::written(door).unwrap_or_else(|| Home::of(door, &Around::here(door)))
     }
 
     /// The same, with its directories made and checked, and written down. Only whoever holds the lock may. A disk that is
@@ -54,7 +54,7 @@ impl Home {
         {
             return Ok(home);
         }
-        let home = Home::of(door, &Around::here());
+        let home = Home::of(door, &Around::here(door));
         // One that nobody could use yet is not decided for those after us.
         if home.make()?
             && let Err(error) = home.write(door)
@@ -84,7 +84,7 @@ impl Home {
         let outside =
             around.state.as_ref().map(|state| state.join("compere").join(hex::encode(&digest[..4])));
         let inside = door.dir().join("state");
-        let state = if around.named { inside.clone() } else { outside.clone().unwrap_or(inside) };
+        let state = if around.second { inside.clone() } else { outside.clone().unwrap_or(inside) };
         let files =
             if door.is_below_open() { outside.unwrap_or_else(|| door.keepers()) } else { door.keepers() };
         let ours = |dir: &Option<PathBuf>| dir.as_ref().map(|dir| dir.join("compere"));
@@ -109,12 +109,12 @@ impl Home {
 }
 
 impl Around {
-    fn here() -> Around {
+    fn here(door: &Door) -> Around {
         let xdg = Xdg::new().ok();
         Around {
             state: xdg.as_ref().and_then(Xdg::state_dir),
             config: xdg.as_ref().map(Xdg::config_dir),
-            named: std::env::var_os(VARIABLE).is_some_and(|dir| !dir.is_empty()),
+            second: door.is_second(),
         }
     }
 }
@@ -140,8 +140,8 @@ mod tests {
 
     use super::*;
 
-    fn around(base: &Path, named: bool) -> Around {
-        Around { state: Some(base.join("s")), config: Some(base.join("c")), named }
+    fn around(base: &Path, second: bool) -> Around {
+        Around { state: Some(base.join("s")), config: Some(base.join("c")), second }
     }
 
     #[test]

@@ -62,6 +62,30 @@ pub(super) fn peek(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
+/// Reads from a copy what cannot even be read where it is: SQLite locks a file for itself by writing to it, which nobody
+/// may on a file system that is read-only.
+pub(super) fn in_a_copy<T>(
+    path: &Path,
+    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, NotWritten> {
+    let dir = std::env::temp_dir().join(format!("compere-journal-{}", std::process::id()));
+    DirBuilder::new().mode(0o700).create(&dir).map_err(|error| from_io(&dir, &error))?;
+    let copied = || {
+        let copy = dir.join("journal.db");
+        std::fs::copy(path, &copy)?;
+        match std::fs::copy(path.with_extension("db-wal"), copy.with_extension("db-wal")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(copy),
+        }
+    };
+    let read = copied()
+        .map_err(|error| from_io(path, &error))
+        .and_then(|copy| Connection::open(&copy).and_then(|db| read(&db)).map_err(|error| why(path, &error)));
+    // What it says is no one's to find.
+    let _ = std::fs::remove_dir_all(&dir);
+    read
+}
+
 /// Moves a broken journal out of the way, with what belongs to it; answers where it is now.
 pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let free = |n: &u32| !path.with_extension(format!("corrupt-{n}")).exists();

@@ -81,8 +81,11 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, "reads and children go on; what must be written is refused");
-                let past =
-                    if existed { file::peek(&writer.path).and_then(|db| Past::read(&db)).ok() } else { None };
+                let past = existed.then(|| {
+                    let here = file::peek(&writer.path).and_then(|db| Past::read(&db));
+                    here.ok().or_else(|| file::in_a_copy(&writer.path, Past::read).ok())
+                });
+                let past = past.flatten();
                 // What we could not read must not be mixed with what we know.
                 writer.strange = existed && past.is_none();
                 past.unwrap_or(Past { blank: true, ..Past::default() })

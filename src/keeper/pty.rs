@@ -72,11 +72,16 @@ fn finds_itself(spec: &Spec) -> bool {
     beside_path || (!program.contains('/') && check::search_path(spec).is_some())
 }
 
-/// portable-pty tells the reason in prose only; so the kernel is asked once more, for the number.
+/// portable-pty tells the reason in prose only, with an error's `Debug` in it; where no number is found there, the kernel
+/// is asked once more.
 fn no_pty(reason: &str) -> StartError {
-    let errno = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)
-        .and_then(|first| rustix::io::fcntl_dupfd_cloexec(&first, 3))
-        .err();
+    let told = reason.split_once("code: ").and_then(|(_, rest)| rest.split(',').next()?.parse().ok());
+    let asked = || {
+        rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)
+            .and_then(|first| rustix::io::fcntl_dupfd_cloexec(&first, 3))
+            .err()
+    };
+    let errno = told.map(Errno::from_raw_os_error).or_else(asked);
     let reason = match errno {
         Some(Errno::NOSPC) => "this machine has no more of them (see /proc/sys/kernel/pty/max)".to_owned(),
         Some(Errno::MFILE) => "the keeper may open no more files (see ulimit -n)".to_owned(),
@@ -84,4 +89,20 @@ fn no_pty(reason: &str) -> StartError {
         _ => reason.to_owned(),
     };
     StartError::NoPty { errno: errno.map(Errno::raw_os_error), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_said_is_found_in_prose() {
+        for (code, words) in
+            [(28, "has no more of them"), (24, "may open no more files"), (23, "no more open files")]
+        {
+            let error = std::io::Error::from_raw_os_error(code);
+            let said = no_pty(&format!("failed to openpty: {error:?}")).to_string();
+            assert!(said.contains(words), "{said}");
+        }
+    }
 }

@@ -80,9 +80,11 @@ fn start() -> Result<Keeper, StartError> {
     // Before bind, so that the socket is ours alone from its first moment.
     let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
     let not_made = |path: &Path, reason: String| StartError::Files { path: path.to_owned(), reason };
-    let listener =
-        UnixListener::bind(&spec.socket).map_err(|error| not_made(&spec.socket, error.to_string()))?;
-    let socket = Made(Some(spec.socket.clone()));
+    let bound = UnixListener::bind(&spec.socket);
+    // One that was there before is not ours to remove; one that could be bound and not listened on is.
+    let others = matches!(&bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse);
+    let socket = Made((!others).then(|| spec.socket.clone()));
+    let listener = bound.map_err(|error| not_made(&spec.socket, error.to_string()))?;
     fault::point!("keeper.bound");
     listener.set_nonblocking(true).map_err(failed)?;
     let ring = Ring::create(&spec.ring).map_err(|error| not_made(&spec.ring, error.to_string()))?;

@@ -86,16 +86,11 @@ pub(super) fn write_files(dir: &Path, resolved: &Resolved) -> io::Result<()> {
     if resolved.files.is_empty() {
         return Ok(());
     }
-    let mut private = DirBuilder::new();
-    private.mode(0o700);
-    if let Err(error) = private.create(dir) {
-        let Some(above) = dir.parent().filter(|_| error.kind() == io::ErrorKind::NotFound) else {
-            return Err(error);
-        };
-        // The disk had no room for it when the broker began.
-        private.recursive(true).create(above)?;
-        private.recursive(false).create(dir)?;
+    if let Some(above) = dir.parent() {
+        // The disk may have had no room for it when the broker began.
+        DirBuilder::new().recursive(true).mode(0o700).create(above)?;
     }
+    DirBuilder::new().mode(0o700).create(dir)?;
     for (name, bytes) in &resolved.files {
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(name))?;

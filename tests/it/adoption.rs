@@ -383,3 +383,21 @@ async fn a_broker_that_runs_out_of_descriptors_takes_no_living_child_for_lost() 
         end_fronts(real.home());
     }
 }
+
+#[tokio::test]
+async fn the_journal_of_a_company_that_nobody_named_outlives_its_runtime_directory() {
+    let real = Real::new();
+    let runtime = real.home().join("rt");
+    let command = |program: &str| {
+        let mut command = real.command(program);
+        command.env_remove("COMPERE_RUNTIME_DIR").env("XDG_RUNTIME_DIR", &runtime);
+        command
+    };
+    std::fs::create_dir(&runtime).unwrap();
+    let listed = command(COMPERE).args(["call", "list_children", "{}"]).output().await.unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+    assert!(runtime.join("compere/broker.lock").exists());
+    assert!(!runtime.join("compere/state").exists());
+    let mut state = std::fs::read_dir(real.home().join(".local/state/compere")).unwrap().flatten();
+    assert!(state.any(|company| company.path().join("journal.db").exists()));
+}

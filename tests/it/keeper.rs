@@ -918,12 +918,13 @@ fn a_child_that_was_started_for_nobody_ends_with_its_keeper() {
         .unwrap();
     // Its launcher is killed before it can be told.
     drop(reader);
-    let mut line = serde_json::to_vec(&spec(dir.path(), &["sh", "-c", "trap '' HUP TERM; sleep 1000"])).unwrap();
+    let mut line =
+        serde_json::to_vec(&spec(dir.path(), &["sh", "-c", "trap '' HUP TERM; sleep 1000"])).unwrap();
     line.push(b'\n');
     keeper.stdin.take().unwrap().write_all(&line).unwrap();
     assert!(keeper.wait().unwrap().success());
     assert!(!dir.path().join("socket").exists());
     let record = Ring::open(&dir.path().join("ring")).unwrap();
     assert_eq!(record.exit, Some(Exit::Signal(9)));
-    assert!(!alive(record.child_pid));
+    assert!(!crate::support::alive(record.child_pid));
 }
