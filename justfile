@@ -12,6 +12,15 @@ test *args:
 lint:
     cargo fmt --check
     cargo clippy --all-targets --locked -- -D warnings
+    cargo clippy --all-targets --locked --features faults -- -D warnings
+
+# Every fault we can make, in the long form: about ten minutes (faults --list, faults storm).
+faults *args:
+    cargo test --release --locked --features faults --test faults -- --long {{args}}
+
+# The same in the short form, as CI has it.
+faults-short *args:
+    cargo test --locked --features faults --test faults -- {{args}}
 
 # The documentation, as CI has it.
 doc *args:

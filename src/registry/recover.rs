@@ -1,7 +1,13 @@
 //! Starting is recovering: every child that an earlier broker had is found by its row or by its keeper's own record, and
 //! taken up where it was left; and so are reports, messages, waits and roots.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 
@@ -143,7 +149,7 @@ impl Registry {
         let ring = self.0.place.ring(id);
         let known = row.as_ref().and_then(|row| serde_json::from_value::<Birth>(row.clone()).ok());
         let record = match Ring::open(&ring) {
-            Ok(record) => record,
+            Ok(record) => born(&ring, record).await,
             Err(error) if error.passes() => return Trace::Unseen(io::Error::other(error)),
             Err(error) => {
                 // What is there and cannot be read may have a keeper; `compere doctor` tells of those.
@@ -279,6 +285,20 @@ impl super::State {
             Caller::Child(id) => self.members.contains_key(&id) || self.unseen.contains_key(&id),
         }
     }
+}
+
+/// A keeper that is found while it starts has its child in a moment, of which its file does not tell by itself.
+async fn born(ring: &Path, mut record: Record) -> Record {
+    const TRIES: u32 = 100;
+    const LOOK_AGAIN: Duration = Duration::from_millis(10);
+    for _ in 0..TRIES {
+        if record.child_pid != 0 || !Ring::is_kept(ring).unwrap_or(false) {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+        record = Ring::open(ring).unwrap_or(record);
+    }
+    record
 }
 
 /// A child of which only the ring tells, from before keepers had a record: the person's, so that somebody can see it.

@@ -258,18 +258,12 @@ impl Registry {
             socket: place.keeper(id),
             about: birth.clone(),
         };
-        // Both take their time, and neither needs the other: what is left when only one comes about is found in the
-        // keeper's own record, or ends below.
+        let child = self.keep(id, spec, resolved.rules, resolved.typing, owner).await?;
+        // After the keeper, whose own record tells as much: a row of a child that never was would be taken for a loss.
         let said = format!("{} by {caller}", reservation.name);
-        let row = vec![Change::Child { id, body: birth }, Change::event(id, "spawned", said)];
-        let written = async {
-            let written = self.write(row).await;
-            fault::point!("spawn.journaled");
-            written
-        };
-        let (written, child) =
-            tokio::join!(written, self.keep(id, spec, resolved.rules, resolved.typing, owner));
-        let child = child?;
+        let written =
+            self.write(vec![Change::Child { id, body: birth }, Change::event(id, "spawned", said)]).await;
+        fault::point!("spawn.journaled");
         if let Err(error) = written {
             let _ = child.stop(Duration::ZERO).await;
             return Err(error.into());

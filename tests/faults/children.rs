@@ -56,14 +56,13 @@ fn last_words(run: &mut Run) -> Outcome {
             let child = &spawned["child"];
             let until = json!([{"child": child, "is": "exited"}]);
             let woke = host.insist("timer_wait", &json!({"timeout_ms": 20_000, "until": until}));
-            let exit = host.row(child.as_str().unwrap_or_default()).unwrap_or_default()["exit"].clone();
             let ask =
                 json!({"child": child, "mode": "stream", "since": 0, "max_bytes": 262_144, "raw": true});
             let read = host.insist("read_output", &ask);
             let text = read["text"].as_str().unwrap_or_default();
             let bytes = text.lines().skip(1).map(|line| line.matches('x').count()).sum::<usize>();
-            if woke["woke"] != "exited" || exit != json!({"code": 5}) || bytes != size {
-                return Err(format!("{size} bytes, round {round}: {bytes} came, exit {exit}, {woke}"));
+            if woke["state"] != "exited (exit code 5)" || bytes != size {
+                return Err(format!("{size} bytes, round {round}: {bytes} came, {woke}"));
             }
             pace(run);
         }

@@ -1,6 +1,6 @@
 //! What was sent and what arrived, by ids, and whether that is what was promised. A plain value; knows no program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the sender was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +56,12 @@ impl History {
         self.line(who).cut = true;
     }
 
-    /// How many were taken and how many arrived first.
+    /// How many were taken, and how many different ones arrived.
     pub(crate) fn figures(&self) -> (usize, usize) {
         let taken = |line: &Line| line.sent.iter().filter(|(_, told)| *told == Told::Taken).count();
-        let new = |line: &Line| line.arrived.iter().filter(|(_, again)| *again == Again::New).count();
+        let different = |line: &Line| line.arrived.iter().map(|(id, _)| id).collect::<BTreeSet<_>>().len();
         let lines = || self.recipients.values();
-        (lines().map(taken).sum(), lines().map(new).sum())
+        (lines().map(taken).sum(), lines().map(different).sum())
     }
 
     /// Every way in which it is not as promised.

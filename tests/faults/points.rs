@@ -13,8 +13,8 @@ use crate::{
 
 /// A point, and at which of its passes in the long form; the short form takes the first of them.
 const PASSES: &[(&str, &[u64])] = &[
-    ("call.begun", &[2, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
-    ("call.ended", &[4, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11]),
+    ("call.begun", &[2, 1, 3, 4, 5, 6, 7, 8]),
+    ("call.ended", &[4, 1, 2, 3, 5, 6, 7, 8]),
     ("journal.begun", &[3, 1, 2, 4, 5, 6, 8]),
     ("journal.committed", &[3, 1, 2, 4, 5, 6, 8]),
     ("spawn.reserved", &[2, 1]),
@@ -38,10 +38,10 @@ const PASSES: &[(&str, &[u64])] = &[
     ("stop.done", &[1]),
     ("exit.heard", &[1]),
     ("exit.noted", &[1]),
-    ("broker.locked", &[1, 2]),
-    ("broker.bound", &[1, 2]),
+    ("broker.locked", &[1]),
+    ("broker.bound", &[1]),
     ("broker.recovering", &[1, 2]),
-    ("broker.recovered", &[1, 2]),
+    ("broker.recovered", &[1]),
     ("broker.ending", &[1]),
     ("broker.unlinked", &[1]),
     ("keeper.bound", &[1]),
@@ -49,7 +49,7 @@ const PASSES: &[(&str, &[u64])] = &[
     ("keeper.born", &[1]),
     ("keeper.answered", &[1]),
     ("keeper.met", &[1, 2]),
-    ("keeper.read", &[1, 2]),
+    ("keeper.read", &[1]),
     ("keeper.accepted", &[3, 1, 2, 4]),
     ("keeper.typed", &[3, 1, 2, 4]),
     ("keeper.noted", &[3, 1, 2, 4]),
@@ -190,8 +190,12 @@ fn scenario(point: &str, pass: u64) -> Outcome {
     if company.fired(point).is_none() {
         return Err("the point was not passed so often".into());
     }
-    if !upgraded.0 && !point.starts_with("broker.") {
-        return Err(format!("upgrade failed: {}", upgraded.1));
+    // One that met the broker's death says so; then the next one does it.
+    if !upgraded.0 {
+        let again = output(company.command().arg("upgrade"));
+        if !again.0 {
+            return Err(format!("upgrade failed twice: {}; {}", upgraded.1, again.1));
+        }
     }
     drop(host);
     company.end().map(|()| String::new())

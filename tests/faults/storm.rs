@@ -1,6 +1,9 @@
 //! Everything at once: output, messages and reports, while fronts and brokers are killed at random moments.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -39,6 +42,7 @@ fn storm(run: &mut Run) -> Outcome {
     let mut host = company.host();
     let printer = host.spawn("printer", &printer(&size));
     let worker = host.spawn("worker", &worker(&size));
+    let over = AtomicBool::new(false);
     let acks = company.work().join("acks");
     let (read, messages, reports, killed) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| numbers(company.host(), &printer.0));
@@ -60,7 +64,19 @@ fn storm(run: &mut Run) -> Outcome {
             host.reports(&mut history);
             history
         });
-        let killer = scope.spawn(|| kill(&company, &kills));
+        let killer = scope.spawn(|| {
+            let killed = kill(&company, &kills);
+            over.store(true, Ordering::Relaxed);
+            killed
+        });
+        // There is always a front to be killed.
+        scope.spawn(|| {
+            let mut host = company.host();
+            while !over.load(Ordering::Relaxed) {
+                let _ = host.call("list_children", &json!({}));
+                pass(Duration::from_millis(20));
+            }
+        });
         (reader.join(), sender.join(), listener.join(), killer.join())
     });
     let (read, mut history) =

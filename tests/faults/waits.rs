@@ -25,7 +25,7 @@ pub(crate) fn all() -> Vec<Fault> {
         Fault::new(
             "hosts: a slow reader",
             "200 answers of up to 256 KB wait while the host reads nothing for 10 s (short: 2 s)",
-            "others are served meanwhile; then every answer is there, once; the broker holds little of it",
+            "others are served within 1 s meanwhile (long form); then every answer is there, once; the broker holds less than 100 MB more",
             slow_reader,
         )
         .alone(),
@@ -132,5 +132,7 @@ fn slow_reader(run: &mut Run) -> Outcome {
     company.end()?;
     let grown = most.saturating_sub(before) / 1024;
     let figures = format!("others' slowest read {} ms; broker {grown} MB more", slowest.as_millis());
-    if slowest < Duration::from_secs(1) && grown < 100 { Ok(figures) } else { Err(figures) }
+    // The short form runs without optimisation on whatever machine there is: its times say little.
+    let quick = run.of(slowest < Duration::from_secs(1), true);
+    if quick && grown < 100 { Ok(figures) } else { Err(figures) }
 }
