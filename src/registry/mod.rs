@@ -64,6 +64,8 @@ struct Shared {
     state: Mutex<State>,
     /// Reports are filed one after the other.
     desk: tokio::sync::Mutex<()>,
+    /// Restarts are done, and told of, one after the other.
+    restarts: tokio::sync::Mutex<()>,
     /// The journal is begun anew once, not once by everyone.
     mending: tokio::sync::Mutex<()>,
     /// Ticks when a spawn has come to its end, either way.
@@ -199,6 +201,7 @@ impl Registry {
             state: Mutex::default(),
             desk: tokio::sync::Mutex::default(),
             mending: tokio::sync::Mutex::default(),
+            restarts: tokio::sync::Mutex::default(),
             spawned: watch::channel(()).0,
         }))
     }

@@ -148,6 +148,7 @@ impl Registry {
             Next::Enough { times } => {
                 let exit = words(doing);
                 runtime.spawn(async move {
+                    let _turn = registry.0.restarts.lock().await;
                     let why = format!("it was restarted {times} times within ten minutes, and is not again");
                     registry.tell(id, ReportStatus::Failed, &exit, &why, None).await;
                 });
@@ -183,6 +184,8 @@ impl Registry {
     }
 
     async fn restart(&self, id: ChildId) {
+        // The parent hears of it before it hears of what became of the new one, which may end at once.
+        let _turn = self.0.restarts.lock().await;
         let plan = {
             let mut state = self.state();
             let plan = state.plan(id);
