@@ -19,13 +19,15 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().enable_all().build().unwrap());
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().enable_all().build().unwrap());
 
 /// A journal that holds something of everything.
 static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let dir = place("good-journal");
     fs::create_dir_all(&dir).unwrap();
-    let all = [b"0{}", b"1{}", b"2{}", b"3{}", b"4{}", b"5{}"].iter().filter_map(|row| change(*row)).collect();
+    let all =
+        [b"0{}", b"1{}", b"2{}", b"3{}", b"4{}", b"5{}"].iter().filter_map(|row| change(*row)).collect();
     RUNTIME.block_on(async {
         let (journal, _) = Journal::open(&dir).unwrap();
         journal.write(all).await.unwrap();
