@@ -8,7 +8,7 @@ mod guard;
 mod line;
 mod mailbox;
 pub mod owner;
-mod plain;
+pub mod plain;
 mod render;
 pub mod rules;
 mod scan;

@@ -5,6 +5,11 @@ pub(super) fn plain(text: &str, max: usize) -> String {
     text.chars().filter(|&c| is_plain(c)).take(max).collect()
 }
 
+/// The text of several lines without what must not be shown: of controls TAB and LF stay.
+pub fn readable(text: &str) -> String {
+    text.chars().filter(|&c| is_plain(c) || matches!(c, '\t' | '\n')).collect()
+}
+
 /// Would `plain` leave the text as it is?
 pub(super) fn is_plain_text(text: &str, max: usize) -> bool {
     text.chars().all(is_plain) && text.chars().count() <= max
@@ -33,6 +38,7 @@ mod tests {
             "e\u{301} 漢 👩\u{200d}💻 \u{fe0f}\u{f8ff}"
         );
         assert_eq!(plain("abc", 2), "ab");
+        assert_eq!(readable("a\tb\r\nc\u{1b}[2J\u{202e}"), "a\tb\nc[2J");
         assert!(is_plain_text("ab", 2) && !is_plain_text("abc", 2) && !is_plain_text("\n", 2));
     }
 }

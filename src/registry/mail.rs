@@ -9,6 +9,7 @@ use super::{
     inbox::{self, Given, Inbox, Report, ReportStatus},
 };
 use crate::{
+    child::plain::readable,
     fault,
     id::{Caller, ChildId},
     journal::{Change, NotWritten},
@@ -175,6 +176,8 @@ impl State {
         let reads = |above: &Caller| !matches!(above, Caller::Child(id) if !self.live(*id));
         let to = self.tree.ancestors(from).find(reads).unwrap_or(node.parent);
         let Letter { status, message, data, synthetic } = letter;
+        // A nested agent may pass on what it has read.
+        let message = readable(&message);
         let meant_for = (to != node.parent).then_some(node.parent);
         let (name, at) = (node.name.clone(), SystemTime::now());
         Ok((to, Report { number: 0, from, name, meant_for, status, message, data, synthetic, at }))

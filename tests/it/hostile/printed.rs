@@ -199,3 +199,15 @@ async fn escapes_are_there_for_whoever_asks_for_them() {
     let raw = root.call("read_output", json!({"child": child, "mode": "stream", "raw": true})).await;
     assert!(raw.text().contains("\u{1b}[31mred"), "{:?}", raw.text());
 }
+
+#[tokio::test]
+async fn what_a_nested_agent_reports_is_read_as_text() {
+    let company = Company::new();
+    let root = company.root().await;
+    let child = root.spawn(sh("read x")).await;
+    let hostile = "all \u{1b}]0;done\u{7} \u{202e}well\u{e0041}\tand\ngood\u{9b}2J";
+    let report = json!({"status": "done", "message": hostile});
+    assert!(!company.child(&child).await.call("report_to_parent", report).await.is_error());
+    let read = root.call("read_reports", json!({})).await;
+    assert_eq!(read["reports"][0]["message"], "all ]0;done well\tand\ngood2J");
+}
