@@ -36,10 +36,11 @@ impl Registry {
         let _ = self.0.journal.rest().await;
     }
 
-    /// Begins a new journal if the one there was cannot be used.
-    pub(super) async fn mend(&self) {
+    /// Begins a new journal if the one there was cannot be used, and tells one that is blank what we know.
+    pub(super) async fn mend(&self, blank: bool) {
         // Nothing is the smallest write there is.
-        if let Err(error) = self.write(Vec::new()).await {
+        let known = if blank { self.everything() } else { Vec::new() };
+        if let Err(error) = self.write(known).await {
             tracing::error!(%error);
         }
     }

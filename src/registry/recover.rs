@@ -64,6 +64,7 @@ impl Registry {
         let mut rows: BTreeMap<ChildId, Rows> = BTreeMap::new();
         let traces = self.0.place.traces();
         rows.extend(traces.iter().map(|id| (*id, Rows::default())));
+        let blank = past.blank;
         for (id, body, end) in past.children {
             rows.insert(id, Rows { row: Some(body), end, ..Rows::default() });
         }
@@ -115,7 +116,7 @@ impl Registry {
                 state.mail.remove(&whose);
             }
         }
-        self.mend().await;
+        self.mend(blank).await;
     }
 
     /// Looks again for whom there were no descriptors or threads. Call it now and then.

@@ -313,6 +313,31 @@ async fn without_its_journal_a_broker_asks_the_keepers() {
     assert_eq!(real.client().await.row(&child).await["name"], "counts", "and the new one is good");
 }
 
+/// As the first keepers were, which were told nothing of their child.
+#[tokio::test]
+async fn a_child_of_which_nothing_is_written_down_is_the_persons() {
+    let real = Real::new();
+    let host = real.client().await;
+    let child = host.spawn_with(sh(COUNTS), json!({"name": "counts"})).await;
+    host.line(&child, "^ready$").await;
+    let pid = host.row(&child).await["pid"].clone();
+    real.kill_lonely_broker(host).await;
+    std::fs::remove_dir_all(real.run().join("state")).unwrap();
+    let ring = std::fs::File::options().write(true).open(real.run().join("k/c1.ring")).unwrap();
+    // Behind the fields that the first ones had.
+    std::os::unix::fs::FileExt::write_all_at(&ring, &[0; 1024], 64).unwrap();
+
+    let list = real.call_with(&[], "list_children", json!({})).await;
+    let list: Value = serde_json::from_str(&list).unwrap_or_else(|_| panic!("{list}"));
+    let row = &list["children"][0];
+    assert_eq!([&row["name"], &row["parent"], &row["pid"]], [&json!("adopted-1"), &json!("person"), &pid]);
+    let said = real.call_with(&[], "send_message_to", json!({"to": child, "message": "hello"})).await;
+    assert!(said.contains("\"typed\""), "{said}");
+    let until = json!([{"child": child, "matches": "^1:hello$", "since": 0}]);
+    let found = real.call_with(&[], "timer_wait", json!({"timeout_ms": 20_000, "until": until})).await;
+    assert!(found.contains("\"match\""), "{found}");
+}
+
 #[tokio::test]
 async fn the_next_host_of_a_workspace_is_told_once_what_an_earlier_one_left() {
     let real = Real::new();
