@@ -136,9 +136,12 @@ impl Change {
                 )?;
                 count(db, "child", id.0.into())
             }
-            Change::Ended { id, end } => {
-                run("UPDATE children SET ended = ?2 WHERE id = ?1", params![id.0, end.to_string()])
-            }
+            // A child may have ended before its row is written: both are on their way at once.
+            Change::Ended { id, end } => run(
+                "INSERT INTO children (id, body, ended) VALUES (?1, 'null', ?2)
+                 ON CONFLICT (id) DO UPDATE SET ended = ?2",
+                params![id.0, end.to_string()],
+            ),
             Change::Forgotten { id } => {
                 forget_inbox(db, Caller::Child(*id))?;
                 run("DELETE FROM messages WHERE child = ?1", params![id.0])?;

@@ -56,6 +56,17 @@ async fn what_was_written_or_noted_is_read_again() {
 }
 
 #[tokio::test]
+async fn an_end_may_be_written_before_the_child() {
+    let dir = dir();
+    let (journal, _) = Journal::open(dir.path()).unwrap();
+    journal.write(vec![Change::Ended { id: C1, end: json!("lost") }]).await.unwrap();
+    journal.write(vec![Change::Child { id: C1, body: json!({"name": "a"}) }]).await.unwrap();
+    closed(journal).await;
+    let (_journal, past) = Journal::open(dir.path()).unwrap();
+    assert_eq!(past.children, [(C1, json!({"name": "a"}), Some(json!("lost")))]);
+}
+
+#[tokio::test]
 async fn reports_stay_until_they_were_heard_and_a_while_longer() {
     let dir = dir();
     let (journal, _) = Journal::open(dir.path()).unwrap();
