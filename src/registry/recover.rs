@@ -2,7 +2,7 @@
 //! taken up where it was left; and so are reports, messages, waits and roots.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::Path,
     sync::Arc,
@@ -92,9 +92,8 @@ impl Registry {
             }
             let progress: BTreeMap<Caller, (u64, u64)> =
                 past.heard.iter().map(|row| (row.inbox, (row.heard, row.given))).collect();
-            for inbox in
-                reports.keys().chain(progress.keys()).copied().collect::<std::collections::BTreeSet<_>>()
-            {
+            let inboxes: BTreeSet<Caller> = reports.keys().chain(progress.keys()).copied().collect();
+            for inbox in inboxes {
                 let (heard, given) = progress.get(&inbox).copied().unwrap_or_default();
                 let reports = reports.remove(&inbox).unwrap_or_default();
                 state.mail.insert(inbox, Mail::from(Inbox::restored(reports, heard, given)));
@@ -210,7 +209,8 @@ impl Registry {
             state.tree.insert(id, birth.name.clone(), parent);
             state.members.insert(id, Member::new(birth.facts));
         }
-        let gone = vec![Change::event(id, "ended", format!("lost: {why}"))];
+        // In one step with the report, so that it is told once.
+        let gone = vec![Change::event(id, "ended", format!("lost: {why}")), Change::Forgotten { id }];
         let session = session.map(|id| format!(" Its program's own session was {id}.")).unwrap_or_default();
         let message = format!(
             "{id} ({name}) was lost: {why}. This is compere's word, not the child's. Nothing of its output is \
@@ -219,7 +219,6 @@ impl Registry {
         self.tell_parent(id, message, gone).await;
         let mut state = self.state();
         self.forget(&mut state, id);
-        self.0.journal.note(Change::Forgotten { id });
     }
 
     /// A child becomes a member again: alive if its keeper is, else to be read. An error means that it cannot be now.
