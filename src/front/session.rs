@@ -161,11 +161,18 @@ impl Session {
 
     /// There will be no other broker: the answers to all that waits, and to these lines, which no broker has seen.
     pub(super) fn refuse(&mut self, unsent: &[Vec<u8>], why: &str) -> Vec<String> {
+        let ran = |waiting: &Waiting| {
+            let next = waiting.for_what.next();
+            waiting.answer(format!("compere ends: {why}. This was on its way when the broker ended. {next}"))
+        };
+        let mut answers: Vec<String> = std::mem::take(&mut self.waits).iter().map(ran).collect();
         for line in unsent {
             self.host_says(line);
         }
-        let waits = std::mem::take(&mut self.waits);
-        waits.iter().map(|waiting| waiting.answer(format!("compere ends: {why}"))).collect()
+        let not_begun =
+            |waiting: &Waiting| waiting.answer(format!("compere ends: {why}. This was not begun."));
+        answers.extend(std::mem::take(&mut self.waits).iter().map(not_begun));
+        answers
     }
 
     /// Whether a new broker is told of this request by [`Session::replay`].
@@ -380,5 +387,18 @@ mod tests {
         let told = session.refuse(&unsent.map(String::into_bytes), "no broker");
         assert_eq!(told.len(), 3);
         assert!(told.iter().all(|told| told.contains("compere ends: no broker")), "{told:?}");
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_told_from_what_was_not_begun_when_all_ends() {
+        let send = |id| request(id, "tools/call", r#"{"name":"send_message_to","arguments":{}}"#);
+        let mut session = session(&[&send("1")]);
+        let told = session.refuse(&[send("2").into_bytes()], "no broker");
+        assert_eq!(told.len(), 2);
+        assert!(
+            told[0].contains("may or may not have been typed") && told[0].contains("\"id\":1"),
+            "{told:?}"
+        );
+        assert!(told[1].contains("This was not begun.") && told[1].contains("\"id\":2"), "{told:?}");
     }
 }

@@ -87,10 +87,17 @@ impl Request {
 
     /// What to say when its broker has gone.
     pub(super) fn lost(&self) -> String {
-        let Request::Call { tool, wait_id, .. } = self else {
+        if !matches!(self, Request::Call { .. }) {
             return "the broker was replaced while this request ran; send it again".into();
-        };
-        let next = match (&**tool, wait_id) {
+        }
+        let next = self.next();
+        format!("The broker was replaced while this call ran; the children are not touched by that. {next}")
+    }
+
+    /// What whoever waits for its answer does when none is to come.
+    pub(super) fn next(&self) -> String {
+        let Request::Call { tool, wait_id, .. } = self else { return "Send it again.".into() };
+        match (&**tool, wait_id) {
             ("timer_wait", Some(id)) => format!("Call timer_wait again with wait_id {id}."),
             (tool, _) if only_reads(tool) => format!("Nothing is lost: call {tool} again."),
             ("read_reports", _) => "Call read_reports again, with the same after.".into(),
@@ -104,8 +111,7 @@ impl Request {
                 .into(),
             _ => "It may or may not have been done: look with list_children and read_output before you repeat it."
                 .into(),
-        };
-        format!("The broker was replaced while this call ran; the children are not touched by that. {next}")
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Host<'a> {
     id: u64,
     /// How many fronts it has started.
     pub(crate) fronts: u64,
+    /// What was said of messages that were refused.
+    pub(crate) refusals: Vec<String>,
 }
 
 /// Why a call has no result.
@@ -49,7 +51,7 @@ struct Front {
 
 impl<'a> Host<'a> {
     pub(crate) fn new(company: &'a Company) -> Self {
-        Host { company, front: None, id: 0, fronts: 0 }
+        Host { company, front: None, id: 0, fronts: 0, refusals: Vec::new() }
     }
 
     pub(crate) fn company(&self) -> &'a Company {
@@ -73,7 +75,8 @@ impl<'a> Host<'a> {
             return Err(Failed::Unknown(error.to_owned()));
         }
         if result["isError"] == true {
-            let lost = ["The broker was replaced", "the broker"].iter().any(|words| text.starts_with(words));
+            let words = ["The broker was replaced", "This was on its way when the broker ended"];
+            let lost = words.iter().any(|words| text.contains(words));
             return Err(if lost { Failed::Unknown(text) } else { Failed::Refused(text) });
         }
         let mut record = result["structuredContent"].clone();
@@ -168,7 +171,8 @@ impl<'a> Host<'a> {
     /// Spawns a child of that name, looking whether it is there before it tries again. Answers its id and process.
     pub(crate) fn spawn(&mut self, name: &str, script: &str) -> (String, i32) {
         let command = json!({"command": ["sh", "-c", script], "name": name});
-        for _ in 0..10 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             let known = match self.call("spawn", &command) {
                 Ok(row) => Some(row),
                 Err(_) => self.row(name).filter(|row| {
@@ -179,6 +183,8 @@ impl<'a> Host<'a> {
             if let Some(row) = known {
                 return (row["child"].as_str().unwrap().to_owned(), row["pid"].as_i64().unwrap() as i32);
             }
+            // One that is still being spawned has its name and is in no listing.
+            pass(Duration::from_millis(20));
         }
         let why = self.call("spawn", &command).map_or_else(|why| why.to_string(), |row| row.to_string());
         panic!("{name} cannot be spawned: {why}");
@@ -198,6 +204,10 @@ impl<'a> Host<'a> {
                 Err(Failed::Refused(_)) => Told::Refused,
                 Err(Failed::Unknown(_)) => Told::Unknown,
             };
+            if told == Told::Refused {
+                let said = sent.map_or_else(|why| why.to_string(), |receipt| receipt.to_string());
+                self.refusals.push(format!("{words}: {said}"));
+            }
             history.sent(to, &words, told);
             if told == Told::Taken {
                 return Some(words);

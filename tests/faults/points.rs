@@ -92,9 +92,10 @@ pub(crate) fn all() -> Vec<Fault> {
 /// `acks` which reports it was told are taken.
 const WORKER: &str = r#"stty -echo; echo ready
 report() {
-    a=1
+    a=1; echo "begun $1.$a" >> acks
     until "$COMPERE" call report_to_parent "{\"status\": \"progress\", \"message\": \"$1.$a\"}" >> said 2>&1; do
-        echo "unknown $1.$a" >> acks; a=$((a+1)); [ $a -gt 30 ] && return
+        a=$((a+1)); [ $a -gt 30 ] && return
+        echo "begun $1.$a" >> acks
     done
     echo "taken $1.$a" >> acks
 }
@@ -138,12 +139,10 @@ fn scenario(point: &str, pass: u64) -> Outcome {
         let done = told.iter().any(|line| line == "done") || !worker_lives;
         if done { Ok(told) } else { Err(format!("{told:?}")) }
     })?;
-    for line in told {
-        match line.split_once(' ') {
-            Some(("taken", text)) => history.sent("parent", text, Told::Taken),
-            Some((_, text)) => history.sent("parent", text, Told::Unknown),
-            None => {}
-        }
+    for text in told.iter().filter_map(|line| line.strip_prefix("begun ")) {
+        // Whoever was killed before it could note the answer has not had one.
+        let taken = told.contains(&format!("taken {text}"));
+        history.sent("parent", text, if taken { Told::Taken } else { Told::Unknown });
     }
     host.message(&mut history, &id, "quit");
     let exit = until("the worker has ended", || {
@@ -172,6 +171,13 @@ fn scenario(point: &str, pass: u64) -> Outcome {
     // What came after the last wait, and then once more, since an answer may be lost.
     synthetic.extend(host.reports(&mut history));
     synthetic.extend(host.reports(&mut history));
+    if cast.lost.is_some() {
+        // That it is lost is seen a moment before its parent is told, which is written down first.
+        let _ = until("its parent is told", || {
+            synthetic.extend(host.reports(&mut history));
+            if synthetic.is_empty() { Err(String::new()) } else { Ok(()) }
+        });
+    }
     ring_is_readable(&mut host, &cast)?;
     told_of_the_lost(&cast, &synthetic, point)?;
     lines(&company.work().join("log")).into_iter().for_each(|line| {

@@ -51,7 +51,7 @@ fn storm(run: &mut Run) -> Outcome {
             for nth in 0..size.messages {
                 host.message(&mut history, &worker.0, &format!("m{nth}"));
             }
-            history
+            (history, std::mem::take(&mut host.refusals))
         });
         let listener = scope.spawn(|| {
             let (mut host, mut history) = (company.host(), History::default());
@@ -79,7 +79,7 @@ fn storm(run: &mut Run) -> Outcome {
         });
         (reader.join(), sender.join(), listener.join(), killer.join())
     });
-    let (read, mut history) =
+    let (read, (mut history, refusals)) =
         (read.map_err(|_| "the reader panicked")??, messages.map_err(|_| "the sender panicked")?);
     let arrived = reports.map_err(|_| "the listener panicked")?;
     let killed = killed.map_err(|_| "the killer panicked")?;
@@ -104,11 +104,8 @@ fn storm(run: &mut Run) -> Outcome {
     });
     let deviations = [history.deviations(), reported.deviations()].concat();
     if !deviations.is_empty() {
-        return Err(format!(
-            "{} deviations: {}",
-            deviations.len(),
-            deviations[..deviations.len().min(5)].join("; ")
-        ));
+        let first = deviations[..deviations.len().min(5)].join("; ");
+        return Err(format!("{} deviations: {first}; refused: {refusals:?}", deviations.len()));
     }
     drop(host);
     company.end()?;
