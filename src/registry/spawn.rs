@@ -264,11 +264,6 @@ impl Registry {
         let written =
             self.write(vec![Change::Child { id, body: birth }, Change::event(id, "spawned", said)]).await;
         fault::point!("spawn.journaled");
-        // One that has ended by now was told of before there was a row to note that in.
-        let end = self.state().members.get(&id).and_then(|member| member.end.clone());
-        if let Some(end) = end {
-            self.0.journal.note(Change::Ended { id, end });
-        }
         if let Err(error) = written {
             let _ = child.stop(Duration::ZERO).await;
             return Err(error.into());
