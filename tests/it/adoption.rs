@@ -99,7 +99,8 @@ async fn a_screen_that_cannot_be_known_says_so_and_the_program_is_made_to_draw_i
                    head -c 3000000 /dev/zero | tr '\\0' x; echo; echo done; while :; do sleep 0.02; done";
     let child = host.spawn(sh(redraws)).await;
     host.line(&child, "^ready$").await;
-    // Nobody listens while it writes more than the ring holds.
+    // Nobody listens while it writes more than the ring holds: the front would start a broker that does.
+    host.close().await;
     let broker = Pid::from_raw(real.broker().unwrap()).unwrap();
     kill_process(broker, Signal::STOP).unwrap();
     let ring = real.run().join("k/c1.ring");
@@ -197,6 +198,8 @@ async fn reports_stay_until_they_were_heard_whoever_is_killed() {
     assert_eq!([&read["reports"][0]["message"], &read["reports"][1]["message"]], ["one", "two"]);
     assert_eq!(read["reports"][0]["again"], true, "and it is said that it was given before");
     assert_eq!(host.call("list_children", json!({})).await["you"]["unread"], 0);
+    // That they were heard is noted, and on the disk when the next thing is that must be; else they come again.
+    host.spawn(json!(["true"])).await;
     real.kill_broker();
 
     // A child's identity is good with every broker.
@@ -226,6 +229,8 @@ async fn a_wait_goes_on_with_the_next_broker_and_one_that_is_overdue_ends_once()
         id: 10,
         body: json!({"caller": "r1", "deadline": {"boot": "", "up_ms": 0, "wall_ms": 1}, "until": ["report"]}),
     };
+    // Its front would start a broker that reads the journal before all is in it.
+    host.close().await;
     real.kill_broker();
     let (journal, _) = compere::journal::Journal::open(&real.run().join("state")).unwrap();
     journal.write(vec![wait, overdue]).await.unwrap();
@@ -281,6 +286,8 @@ async fn a_killed_keeper_costs_its_own_child_and_its_parent_is_told_once() {
     let reports = told.woke("report")["reports"].as_array().unwrap();
     assert_eq!((reports.len(), &reports[0]["from"]), (1, &json!(other)), "of the first it was told before");
     assert_eq!(host.all(&other).await, "ready\n1:goes on\n");
+    // That it was heard is on the disk when the next thing is that must be.
+    host.spawn(json!(["true"])).await;
     real.kill_broker();
     let host = real.client().await;
     assert_eq!(host.call("list_children", json!({})).await["you"]["unread"], 0, "and of the second neither");
