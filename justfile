@@ -14,7 +14,7 @@ lint:
     cargo clippy --all-targets --locked -- -D warnings
     cargo clippy --all-targets --locked --features faults -- -D warnings
 
-# Every fault we can make, in the long form: about ten minutes (faults --list, faults storm).
+# Every fault we can make, in the long form: about five minutes (faults --list, faults storm).
 faults *args:
     cargo test --release --locked --features faults --test faults -- --long {{args}}
 

@@ -279,7 +279,7 @@ async def leaves_nothing(runtime: Path) -> str:
     assert not sockets, sockets
     files = sorted(str(path.relative_to(runtime)) for path in runtime.rglob("*") if not path.is_dir())
     assert set(files) <= {"broker.lock", "broker.log", "home.json", "state/journal.db"}, files
-    return f"no process, no socket, no file but the log and the lock, {time.monotonic() - began:.1f} s after the last client"
+    return f"no process, no socket, no file but the lock, the log and the journal, {time.monotonic() - began:.1f} s after the last client"
 
 
 async def main(binary: str, mode: str, version: str) -> None:
