@@ -99,7 +99,11 @@ impl Task {
     ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>)> {
         let (mailbox, commands, wake) = Mailbox::new()?;
         let from = recovery::origin(begin.kept, begin.size, &begin.socket)?;
-        let reducer = Reducer::new(&begin.rules, from.child, Instant::now());
+        let mut reducer = Reducer::new(&begin.rules, from.child, Instant::now());
+        // Whoever looks at once must see it: its keeper may take a moment to end, too.
+        if let Some(exit) = from.exit {
+            reducer.exited(exit);
+        }
         let (status, watched) = watch::channel(Status {
             state: reducer.state().clone(),
             why: reducer.why().into(),
@@ -163,6 +167,10 @@ impl Task {
         self.look(Instant::now());
         // One that was found dead has nothing to wait for.
         self.publish();
+        let state = self.reducer.state();
+        if state.ended() {
+            self.tell(Told::Ended(state.clone(), self.reducer.why().to_owned()));
+        }
         loop {
             self.poll();
             let now = Instant::now();

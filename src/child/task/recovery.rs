@@ -11,7 +11,7 @@ use std::{
 use super::{Job, Outcome, Task, keeper::is_gone};
 use crate::{
     child::{Kept, Told, delivery::DeliveryId, screen::Screen},
-    id::{Offset, Size},
+    id::{Exit, Offset, Size},
     keeper::{
         self, Record, Typed,
         wire::{self, Request},
@@ -32,6 +32,8 @@ pub(super) struct Origin {
     pub(super) jobs: Vec<Job>,
     pub(super) behind: Option<Behind>,
     pub(super) dead: Option<&'static str>,
+    /// How it ended, if its keeper has seen that.
+    pub(super) exit: Option<Exit>,
 }
 
 /// Who asks of a child that was just taken up gets no answer before all that was written is on the screen; but a keeper
@@ -61,6 +63,7 @@ pub(super) fn origin(kept: Kept, size: Size, socket: &Path) -> io::Result<Origin
                 jobs: Vec::new(),
                 behind: None,
                 dead: None,
+                exit: None,
             });
         }
         Kept::Found { record, jobs, dead } => (record, jobs, dead),
@@ -79,6 +82,7 @@ pub(super) fn origin(kept: Kept, size: Size, socket: &Path) -> io::Result<Origin
     let (screen, at, exact) = screen(&record, size);
     let behind = stream.as_ref().map(|_| Behind { of: record.end, until: Instant::now() + PATIENCE });
     Ok(Origin {
+        exit: record.exit,
         stream,
         behind,
         process: None,
