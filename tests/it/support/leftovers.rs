@@ -61,7 +61,13 @@ pub(crate) fn end_fronts(dir: &Path) {
 
 /// Waits for the ends of brokers that came too late to be the one.
 pub(crate) fn brokers_gone(dir: &Path) {
-    running(dir, &["broker ", "broker --detach "]).into_iter().for_each(gone);
+    // What is about to start one is seen before that one is; and one listing may miss both as they change places.
+    let mut unseen = 0;
+    while unseen < 2 {
+        let brokers = running(dir, &["broker ", "broker --detach "]);
+        unseen = if brokers.is_empty() { unseen + 1 } else { 0 };
+        brokers.into_iter().for_each(gone);
+    }
 }
 
 /// Who runs `compere` with one of these arguments.
