@@ -258,11 +258,14 @@ impl Registry {
             socket: place.keeper(id),
             about: birth.clone(),
         };
-        let child = self.keep(id, spec, resolved.rules, resolved.typing, owner).await?;
+        // Before anything else that happens to it.
+        self.0.journal.note(Change::event(id, "spawned", format!("{} by {caller}", reservation.name)));
+        let kept = self.keep(id, spec, resolved.rules, resolved.typing, owner).await;
+        let child = kept.inspect_err(|why| {
+            self.0.journal.note(Change::event(id, "ended", format!("never began: {why}")));
+        })?;
         // After the keeper, whose own record tells as much: a row of a child that never was would be taken for a loss.
-        let said = format!("{} by {caller}", reservation.name);
-        let written =
-            self.write(vec![Change::Child { id, body: birth }, Change::event(id, "spawned", said)]).await;
+        let written = self.write(vec![Change::Child { id, body: birth }]).await;
         fault::point!("spawn.journaled");
         if let Err(error) = written {
             let _ = child.stop(Duration::ZERO).await;

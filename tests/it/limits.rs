@@ -52,7 +52,8 @@ async fn a_broker_that_is_killed_among_twenty_spawns_lets_no_limit_be_passed() {
     assert!(first.0 < 15, "it was killed after all was done");
     let host = real.client().await;
     let adopted = live(&host).await;
-    assert!((4..=16).contains(&adopted), "{adopted}");
+    // Those whose keepers could not answer any more have ended with them.
+    assert!((1..=16).contains(&adopted), "{adopted}");
     let (more, refused) = at_once(&host, 20).await;
     assert_eq!((adopted + more, live(&host).await), (16, 16), "{refused:?}");
     assert!(refused[0].contains("you have 16 live children, which is the limit"), "{refused:?}");
