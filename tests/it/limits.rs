@@ -54,8 +54,12 @@ async fn a_broker_that_is_killed_among_twenty_spawns_lets_no_limit_be_passed() {
     let adopted = live(&host).await;
     // Those whose keepers could not answer any more have ended with them.
     assert!((1..=16).contains(&adopted), "{adopted}");
-    let (more, refused) = at_once(&host, 20).await;
-    assert_eq!((adopted + more, live(&host).await), (16, 16), "{refused:?}");
+    // One that was adopted may be about to end.
+    let (_, mut refused) = at_once(&host, 20).await;
+    while live(&host).await < 16 {
+        (_, refused) = at_once(&host, 20).await;
+    }
+    assert_eq!(live(&host).await, 16, "{refused:?}");
     assert!(refused[0].contains("you have 16 live children, which is the limit"), "{refused:?}");
     // One that was being started for nobody ends by itself.
     while rings().filter(|ring| Ring::is_kept(ring).unwrap_or(false)).count() > 16 {
