@@ -36,7 +36,7 @@ use crate::{
     id::{ChildId, Offset},
     keeper::{
         Ring,
-        wire::{self, Decoder, Request, Whom},
+        wire::{Decoder, Request, Whom},
     },
 };
 
@@ -304,7 +304,7 @@ impl Task {
                     self.reducer.typed(now);
                 }
                 let id = self.next();
-                match stroke.filter(|_| self.speaks >= Some(wire::KNOWS_TYPE)) {
+                match stroke.filter(|_| self.knows_strokes()) {
                     Some((DeliveryId(delivery), stroke)) => {
                         self.send(Request::Type { id, delivery, stroke, last, bytes: &bytes });
                     }

@@ -119,7 +119,7 @@ impl Task {
         if fed.answers.is_empty() {
             return;
         }
-        if self.speaks >= Some(wire::KNOWS_TYPE) {
+        if self.knows_strokes() {
             self.send(Request::Answer { at: self.end, bytes: &fed.answers });
         } else {
             self.send(Request::Input { id: 0, bytes: &fed.answers });

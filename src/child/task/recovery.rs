@@ -111,6 +111,11 @@ fn screen(record: &Record, size: Size) -> (Screen, Offset, bool) {
 }
 
 impl Task {
+    /// Whether the keeper is known to be of the kind that knows strokes, copies and answers again.
+    pub(super) fn knows_strokes(&self) -> bool {
+        self.speaks >= Some(wire::KNOWS_TYPE)
+    }
+
     /// Whether whoever asks has to wait.
     pub(super) fn is_behind(&mut self, now: Instant) -> bool {
         let behind = self.behind.is_some_and(|behind| {
@@ -126,7 +131,7 @@ impl Task {
 
     /// The keeper tells which strokes of which messages it has taken: what an earlier broker accepted goes on from there.
     pub(super) fn settle(&mut self, typed: &[Typed], forgotten: u64) {
-        let knows = self.speaks >= Some(wire::KNOWS_TYPE);
+        let knows = self.knows_strokes();
         for job in std::mem::take(&mut self.unsettled) {
             let DeliveryId(delivery) = job.id;
             let outcome = match typed.iter().find(|typed| typed.delivery == delivery) {
@@ -165,7 +170,7 @@ impl Task {
     /// Gives the keeper a copy of the screen as it is now, for a broker after us. In the middle of an escape sequence
     /// there is none to give: the next output is another chance.
     pub(super) fn save(&mut self) {
-        if self.speaks >= Some(wire::KNOWS_TYPE)
+        if self.knows_strokes()
             && let Some(bytes) = self.screen.checkpoint()
         {
             self.saved = self.end;
