@@ -48,11 +48,12 @@ pub(super) fn all() -> Vec<Fault> {
 
 /// The parent has been told that, and is not told again by another broker.
 fn told_once(stage: &Stage, words: &str) -> Outcome {
-    let reports = stage.call("read_reports", &json!({}))?;
-    let reports = reports["reports"].as_array().cloned().unwrap_or_default();
+    // It is filed while the broker begins to serve.
+    let woke = stage.call("timer_wait", &json!({"timeout_ms": 15_000}))?;
+    let reports = woke["reports"].as_array().cloned().unwrap_or_default();
     match &reports[..] {
         [report] if report["message"].as_str().unwrap_or_default().contains(words) => {}
-        _ => return Err(format!("not once {words:?}: {reports:?}")),
+        _ => return Err(format!("not once {words:?}: {woke}")),
     }
     stage.call("read_reports", &json!({}))?;
     stage.kill_broker();
