@@ -15,9 +15,10 @@ use super::{
     trust::{Trust, TrustError, Trusted, digest},
 };
 
-const EMBEDDED: [(&str, &str); 8] = [
+const EMBEDDED: [(&str, &str); 9] = [
     ("claude", include_str!("../../presets/claude.json")),
     ("codex", include_str!("../../presets/codex.json")),
+    ("fake-agent", include_str!("../../presets/fake-agent.json")),
     ("gemini", include_str!("../../presets/gemini.json")),
     ("opencode", include_str!("../../presets/opencode.json")),
     ("pi", include_str!("../../presets/pi.json")),
