@@ -13,6 +13,7 @@ mod render;
 pub mod rules;
 mod scan;
 pub mod screen;
+pub mod session;
 mod side;
 pub mod state;
 pub mod status;
@@ -41,6 +42,7 @@ use self::{
     owner::Owner,
     rules::{Rules, Typing},
     screen::Cursor,
+    session::SessionSigns,
     state::State,
     stop::Stopped,
     task::Task,
@@ -70,6 +72,8 @@ pub struct Begin {
     pub rules: Rules,
     /// How its program wants its text.
     pub typing: Typing,
+    /// Where its program shows its own session.
+    pub session: SessionSigns,
     /// Who holds its input from the start.
     pub owner: Owner,
     /// Who is told what must be remembered.
@@ -99,6 +103,8 @@ pub enum Told {
     Settled(DeliveryId, Outcome),
     /// It has ended, and which rule says so.
     Ended(State, String),
+    /// The session its program is in now, by its id.
+    Session(String),
 }
 
 /// Whoever remembers. Called on the child's thread: it must not wait for anything.

@@ -27,6 +27,7 @@ use super::{
     mailbox::{Command, Mailbox, Piece},
     rules::Typing,
     screen::Screen,
+    session::Search,
     state::{Look, Reducer, Tty},
     stop::{Step, Stopped, Stopping},
     typing,
@@ -89,6 +90,9 @@ pub(super) struct Task {
     behind: Option<Behind>,
     shared_end: Arc<AtomicU64>,
     status: watch::Sender<Status>,
+    session: Search,
+    /// The child's process.
+    pid: i32,
     witness: Witness,
 }
 
@@ -144,6 +148,8 @@ impl Task {
             behind: from.behind,
             shared_end,
             status,
+            session: Search::new(&begin.session),
+            pid: from.child,
             witness: begin.witness,
         };
         task.shared_end.store(task.end.0, std::sync::atomic::Ordering::Release);
@@ -408,7 +414,8 @@ impl Task {
     }
 
     /// Shows the handle what changed, and wakes who waits for it.
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.look_for_session();
         let (state, why) = (self.reducer.state(), self.reducer.why());
         let (queue, screen) = (&self.queue, &self.screen);
         let mut ended = false;
@@ -446,6 +453,20 @@ impl Task {
         });
         if ended {
             self.tell(Told::Ended(state.clone(), why.to_owned()));
+        }
+    }
+
+    /// At each change of state: a program begins its session with its first turn, or another one when told to.
+    fn look_for_session(&mut self) {
+        if self.status.borrow().state == *self.reducer.state() {
+            return;
+        }
+        let session = match self.reducer.state().ended() {
+            true => self.session.last_words(&self.visible()),
+            false => self.session.open_files(self.pid),
+        };
+        if let Some(session) = session {
+            self.tell(Told::Session(session));
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     child::{
         owner::Owner,
         rules::{Rules, Typing},
+        session::SessionSigns,
     },
     id::{Caller, ChildId, RootId, Size, TokenHash},
     preset::OnExit,
@@ -40,6 +41,9 @@ pub(super) struct Birth {
     /// How its program wants its text.
     #[serde(default)]
     pub(super) typing: Typing,
+    /// Where its program shows its own session.
+    #[serde(default)]
+    pub(super) session_signs: SessionSigns,
     /// Who held its input at first.
     pub(super) owner: Owner,
     /// The terminal's size at first.
@@ -117,6 +121,7 @@ mod tests {
             token: Token::random().hash(),
             rules: Rules::default(),
             typing: Typing::default(),
+            session_signs: SessionSigns::default(),
             owner: Owner::Orchestrator { since: SystemTime::UNIX_EPOCH },
             size: Size::DEFAULT,
             asked: None,
