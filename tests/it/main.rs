@@ -14,6 +14,7 @@ mod again;
 mod boundary;
 mod cli;
 mod ends;
+mod fake_agent;
 mod front;
 mod frozen;
 mod hostile;
