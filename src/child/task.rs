@@ -240,6 +240,14 @@ impl Task {
                 self.publish();
                 let _ = reply.send(pushed);
             }
+            Command::Withdraw { id, reply } => {
+                let taken = self.queue.withdraw(id);
+                if taken {
+                    self.waiting.remove(&id);
+                    self.publish();
+                }
+                let _ = reply.send(taken);
+            }
             Command::Find { pattern, from, reply } => {
                 self.finders.retain(|_, finder| !finder.over());
                 let (mut finder, finding) = Finder::new(pattern, from, self.end);
