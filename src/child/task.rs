@@ -1,6 +1,7 @@
 //! The thread that owns one child: reads its keeper's socket, feeds the emulator inline, types what is queued, and
 //! answers the handle's questions. The only place that knows of all the child's parts.
 
+mod ending;
 mod keeper;
 mod recovery;
 
@@ -29,7 +30,7 @@ use super::{
     screen::Screen,
     session::Search,
     state::{Look, Reducer, Tty},
-    stop::{Step, Stopped, Stopping},
+    stop::Stopping,
     typing,
 };
 use crate::{
@@ -37,7 +38,7 @@ use crate::{
     id::{ChildId, Offset},
     keeper::{
         Ring,
-        wire::{Decoder, Request, Whom},
+        wire::{Decoder, Request},
     },
 };
 
@@ -112,6 +113,7 @@ impl Task {
             state: reducer.state().clone(),
             why: reducer.why().into(),
             since: SystemTime::now(),
+            prompt: None,
             owner: begin.owner,
             queued: from.jobs.len(),
             held: 0,
@@ -286,6 +288,10 @@ impl Task {
         if let Some(step) = self.stopping.as_mut().and_then(|stopping| stopping.step(now)) {
             self.stop_step(&step);
         }
+        // Whoever answers a question answers the one that is on the screen now.
+        if self.queue.compares() && self.looked_at != self.screen.version() {
+            self.look(now);
+        }
         // Before the keeper has said what an earlier broker typed, nothing may be.
         while self.unsettled.is_empty() {
             let status = self.status.borrow();
@@ -294,6 +300,7 @@ impl Task {
                 state: self.reducer.state(),
                 settled: self.reducer.settled(now),
                 end: self.end,
+                asks: self.reducer.asks().map(|prompt| prompt.hash.as_str()),
             };
             let next = self.queue.advance(scene, now);
             drop(status);
@@ -314,7 +321,8 @@ impl Task {
                 self.act(over, now);
             }
             Some(Do::Write { bytes, last, stroke }) => {
-                if last {
+                // Moving about in a dialog answers nothing.
+                if last && !typing::moves(&bytes) {
                     self.reducer.typed(now);
                 }
                 let id = self.next();
@@ -356,10 +364,19 @@ impl Task {
 
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
     fn look(&mut self, now: Instant) {
-        let screen = self.visible();
-        let status = self.screen.status().map(ToString::to_string);
-        self.reducer
-            .look(Look { screen: &screen, title: self.screen.title(), status: status.as_deref() }, now);
+        let (screen, shades) = self.screen.shaded();
+        let (status, progress) = (self.screen.status(), self.screen.progress());
+        let (state, progress) =
+            (status.map(ToString::to_string), progress.map(|progress| progress.to_string()));
+        let look = Look {
+            screen: &screen,
+            shades: &shades,
+            title: self.screen.title(),
+            status: state.as_deref(),
+            msg: status.and_then(|status| status.msg.as_deref()),
+            progress: progress.as_deref(),
+        };
+        self.reducer.look(look, now);
         if self.looked_at != self.screen.version() {
             self.looked_at = self.screen.version();
             self.finders.values_mut().for_each(|finder| finder.screen(&screen));
@@ -386,41 +403,6 @@ impl Task {
         }
     }
 
-    fn stop(&mut self, grace: Duration, reply: oneshot::Sender<Stopped>, now: Instant) {
-        if self.keeper.is_none() {
-            let _ = reply.send(Stopped { exit: self.status.borrow().exit(), left: Vec::new() });
-            return;
-        }
-        let mut stopping = self.stopping.take().unwrap_or_else(|| Stopping::new(grace, now));
-        stopping.join(grace, reply, now);
-        self.stopping = Some(stopping);
-        // An interactive shell ignores TERM and obeys a hang-up; a stopped process hears neither before CONT.
-        for signal in
-            [rustix::process::Signal::HUP, rustix::process::Signal::TERM, rustix::process::Signal::CONT]
-        {
-            self.send(Request::Signal { signal: signal.as_raw(), whom: Whom::Tree });
-        }
-    }
-
-    fn stop_step(&mut self, step: &Step) {
-        match step {
-            Step::Kill => {
-                self.send(Request::Signal {
-                    signal: rustix::process::Signal::KILL.as_raw(),
-                    whom: Whom::Tree,
-                });
-                let req = self.next();
-                self.pending.insert(req, Pending::Processes);
-                self.send(Request::Processes { req });
-            }
-            Step::GiveUp => {
-                if let Some(stopping) = self.stopping.take() {
-                    stopping.over(self.status.borrow().exit(), false);
-                }
-            }
-        }
-    }
-
     /// Shows the handle what changed, and wakes who waits for it.
     fn publish(&mut self) {
         self.look_for_session();
@@ -430,7 +412,8 @@ impl Task {
         self.status.send_if_modified(|status| {
             let held = queue.held(&status.owner);
             let waiting = queue.len() - held + self.unsettled.len();
-            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets());
+            let new =
+                (state, why, waiting, held, screen.title(), screen.emulator_resets(), self.reducer.prompt());
             let old = (
                 &status.state,
                 &*status.why,
@@ -438,6 +421,7 @@ impl Task {
                 status.held,
                 status.title.as_deref(),
                 status.emulator_resets,
+                status.prompt.as_ref(),
             );
             if new == old {
                 return false;
@@ -450,6 +434,7 @@ impl Task {
                 state: state.clone(),
                 why: why.into(),
                 since: status.since,
+                prompt: self.reducer.prompt().cloned(),
                 owner: status.owner.clone(),
                 queued: new.2,
                 held,

@@ -141,7 +141,13 @@ impl Registry {
                 _ => return true,
             }
             state.last.message += 1;
-            let job = Job { id: DeliveryId(state.last.message), writer: Writer::Agent, what, begun: 0 };
+            let job = Job {
+                id: DeliveryId(state.last.message),
+                writer: Writer::Agent,
+                what,
+                begun: 0,
+                prompt: None,
+            };
             let body = serde_json::to_value(&job).unwrap_or_default();
             state.open.insert(job.id.0, (id, body.clone()));
             let name = state.tree.get(id).map(|node| node.name.clone()).unwrap_or_default();

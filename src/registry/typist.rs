@@ -247,7 +247,7 @@ impl State {
             mail.turns.ended(id, false);
             return None;
         };
-        let job = Job { id, writer: Writer::Agent, what, begun: 0 };
+        let job = Job { id, writer: Writer::Agent, what, begun: 0, prompt: None };
         let mut body = serde_json::to_value(&job).unwrap_or_default();
         body[TELLS] = serde_json::to_value(&tells).unwrap_or_default();
         self.open.insert(id.0, (child.id(), body.clone()));

@@ -11,6 +11,7 @@ mod history;
 
 mod adoption;
 mod again;
+mod asks;
 mod boundary;
 mod cli;
 mod ends;
