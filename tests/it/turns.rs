@@ -52,8 +52,8 @@ impl Family {
     /// A message by hand: what is in the log before it came before it.
     async fn mark(&self) {
         self.idle().await;
-        self.root.say("c1", "mark").await;
-        self.root.line("c1", "^● mark").await;
+        let offset = self.root.say("c1", "mark").await;
+        self.root.wait(json!({"child": "c1", "matches": "^● mark", "since": offset})).await.woke("match");
     }
 
     /// What a key does; returns once the stand-in, which draws nothing while it works, has begun to work on what follows.
