@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::{
     Gone, Shown,
     delivery::{Full, Job, Outcome},
+    explain::Explained,
     find::Finding,
     stop::Stopped,
 };
@@ -24,6 +25,7 @@ pub(super) enum Command {
     Read { from: Offset, max: usize, reply: oneshot::Sender<Piece> },
     Type { job: Job, done: oneshot::Sender<Outcome>, reply: oneshot::Sender<Accepted> },
     Find { pattern: Regex, from: Option<Offset>, reply: oneshot::Sender<Finding> },
+    Explain { reply: oneshot::Sender<Explained> },
     Resize(Size),
     Stop { grace: Duration, reply: oneshot::Sender<Stopped> },
 }

@@ -3,6 +3,7 @@
 
 mod ask;
 pub mod delivery;
+pub mod explain;
 mod find;
 mod guard;
 mod line;
@@ -10,11 +11,15 @@ mod mailbox;
 pub mod owner;
 pub mod plain;
 pub mod prompt;
+pub mod recording;
 mod render;
+pub mod replay;
 pub mod rules;
 mod scan;
 pub mod screen;
+pub mod session;
 mod side;
+mod sight;
 pub mod state;
 pub mod status;
 mod stop;
@@ -37,12 +42,14 @@ use tokio::sync::{oneshot, watch};
 
 use self::{
     delivery::{DeliveryId, Full, Job, Outcome, What},
+    explain::Explained,
     find::Finding,
     mailbox::{Command, Mailbox},
     owner::Owner,
     prompt::Prompt,
     rules::{Rules, Typing},
     screen::Cursor,
+    session::SessionSigns,
     state::State,
     stop::Stopped,
     task::Task,
@@ -72,6 +79,8 @@ pub struct Begin {
     pub rules: Rules,
     /// How its program wants its text.
     pub typing: Typing,
+    /// Where its program shows its own session.
+    pub session: SessionSigns,
     /// Who holds its input from the start.
     pub owner: Owner,
     /// Who is told what must be remembered.
@@ -101,6 +110,8 @@ pub enum Told {
     Settled(DeliveryId, Outcome),
     /// It has ended, and which rule says so.
     Ended(State, String),
+    /// The session its program is in now, by its id.
+    Session(String),
 }
 
 /// Whoever remembers. Called on the child's thread: it must not wait for anything.
@@ -354,6 +365,11 @@ impl Child {
     /// Dropping the finding ends the search.
     pub async fn find(&self, pattern: Regex, from: Option<Offset>) -> Result<Finding, Gone> {
         self.ask(|reply| Command::Find { pattern, from, reply }).await
+    }
+
+    /// Why it is in its state.
+    pub async fn explain(&self) -> Result<Explained, Gone> {
+        self.ask(|reply| Command::Explain { reply }).await
     }
 
     /// Gives the terminal another size.

@@ -11,6 +11,7 @@ use std::{
 
 use self::{question::Question, rule::Compiled};
 use super::{
+    explain::{Explained, Signs, Terminal},
     prompt::{Prompt, Shade},
     rules::{Meaning, Rules},
 };
@@ -116,6 +117,8 @@ pub struct Reducer {
     edits: bool,
     looked: Option<Instant>,
     question: Question,
+    /// The first rule that holds, and since when it is that.
+    first: Option<(usize, Instant)>,
     /// The rule that decided last.
     decided: Option<usize>,
     state: State,
@@ -154,6 +157,7 @@ impl Reducer {
             edits: false,
             looked: None,
             question: Question::default(),
+            first: None,
             decided: None,
             state: State::Starting,
             why: "just spawned".into(),
@@ -178,6 +182,39 @@ impl Reducer {
     /// What it asked at the last look, drawn or not.
     pub fn asks(&self) -> Option<&Prompt> {
         self.question.now()
+    }
+
+    /// What it goes by, and each rule as it is tried on what is seen.
+    pub fn explain(&self, look: Look<'_>, now: Instant) -> Explained {
+        let age = |at: Instant| now.saturating_duration_since(at).as_millis() as u64;
+        let first = self.rules.iter().position(|rule| rule.holds(look));
+        let tried = |(at, rule): (usize, &Compiled)| rule.tried(look, first == Some(at));
+        Explained {
+            state: self.state.to_string(),
+            why: self.why.clone(),
+            since_ms: 0,
+            prompt: self.prompt().cloned(),
+            signs: Signs {
+                status: look.status.map(str::to_owned),
+                msg: look.msg.map(str::to_owned),
+                title: look.title.map(str::to_owned),
+                progress: look.progress.map(str::to_owned),
+                bottom: rule::bottom_lines(look.screen),
+                terminal: self.tty.map(|tty| Terminal {
+                    canonical: tty.canonical,
+                    foreground: tty.foreground,
+                    program: self.child,
+                }),
+                output_ms: self.output.map(age),
+                typed_ms: self.typed.map(age),
+                worked: self.worked,
+                settled: self.settled(now),
+                silence_is_idle: self.silence_is_idle,
+                foreground_is_idle: self.foreground_is_idle,
+                ..Signs::default()
+            },
+            rules: self.rules.iter().enumerate().map(tried).collect(),
+        }
     }
 
     /// Whether anything could ever show that this program is idle.
@@ -244,22 +281,30 @@ impl Reducer {
         let asking = |rule: &Compiled| rule.meaning == Meaning::NeedsInput;
         let rule = self.rules.iter().position(|rule| rule.holds(look));
         let rule = rule.filter(|at| withdrawn || !asking(&self.rules[*at]));
+        self.first = rule.map(|at| match self.first {
+            Some((first, since)) if first == at => (at, since),
+            _ => (at, now),
+        });
+        let lasts = |rule: &Compiled| self.first.is_some_and(|(_, since)| now - since >= rule.lasts);
         match rule.map(|at| &self.rules[at]) {
             Some(rule) if asking(rule) => {
-                let (prompt, located) = rule::question(&self.rules, rule, look);
-                self.question.sees(prompt, located, now);
+                let asked = rule::question(&self.rules, rule, look);
+                self.question.sees(asked, now);
             }
             _ => self.question.none(),
         }
         self.worked |= rule.is_some_and(|at| self.rules[at].meaning != Meaning::Idle);
+        let not_yet = if self.state == State::Starting { State::Starting } else { State::Busy };
         let (state, why) = match rule.map(|at| &self.rules[at]) {
+            Some(rule) if !lasts(rule) => {
+                (not_yet, format!("{}, and has only just begun to", rule.why(look)))
+            }
             None if !withdrawn => (State::Busy, "its question was answered just now".into()),
             Some(rule) if asking(rule) && self.question.told().is_none() => {
-                let state = if self.state == State::Starting { State::Starting } else { State::Busy };
-                (state, "it begins to ask something, and has not drawn it yet".into())
+                (not_yet, "it begins to ask something, and has not drawn it yet".into())
             }
             Some(rule) if rule.meaning != Meaning::Idle || self.answered(now) => {
-                let state = rule.says();
+                let state = rule.says(self.question.what());
                 // What else the same sign shows, such as how long it has been at work, is no other reason.
                 let same = self.decided == Some(rule.number) && state == self.state;
                 (state, if same { self.why.clone() } else { rule.why(look) })
@@ -290,9 +335,10 @@ impl Reducer {
             Some(self.started + Self::STARTING),
         ];
         // A shell's foreground job may end without a word.
-        let job = (self.foreground_is_idle && self.state == State::Busy)
+        let job = (self.tty.is_some() && self.foreground_is_idle && self.state == State::Busy)
             .then_some(looked + Duration::from_millis(250));
-        let due = due.into_iter().chain(self.question.deadlines());
+        let lasting = self.first.map(|(at, since)| since + self.rules[at].lasts);
+        let due = due.into_iter().chain(self.question.deadlines()).chain([lasting]);
         due.flatten().filter(|at| *at > looked).chain(job).min()
     }
 
@@ -364,12 +410,12 @@ impl Reducer {
 }
 
 impl Compiled {
-    fn says(&self) -> State {
+    fn says(&self, what: Option<&str>) -> State {
         match self.meaning {
             Meaning::Idle => State::Idle,
             Meaning::Starting => State::Starting,
             Meaning::Busy => State::Busy,
-            Meaning::NeedsInput => State::NeedsInput { what: self.what.clone() },
+            Meaning::NeedsInput => State::NeedsInput { what: what.unwrap_or(&self.what).to_owned() },
             Meaning::Limited => State::Limited,
         }
     }

@@ -23,11 +23,14 @@ use self::recovery::Behind;
 use super::{
     Begin, Shown, Status, Told, Witness,
     delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
+    explain::Explained,
     find::Finder,
     mailbox::{Command, Mailbox, Piece},
     rules::Typing,
     screen::Screen,
-    state::{Look, Reducer, Tty},
+    session::Search,
+    sight::Sight,
+    state::{Reducer, Tty},
     stop::{Step, Stopped, Stopping},
     typing,
 };
@@ -89,6 +92,9 @@ pub(super) struct Task {
     behind: Option<Behind>,
     shared_end: Arc<AtomicU64>,
     status: watch::Sender<Status>,
+    session: Search,
+    /// The child's process.
+    pid: i32,
     witness: Witness,
 }
 
@@ -145,6 +151,8 @@ impl Task {
             behind: from.behind,
             shared_end,
             status,
+            session: Search::new(&begin.session),
+            pid: from.child,
             witness: begin.witness,
         };
         task.shared_end.store(task.end.0, std::sync::atomic::Ordering::Release);
@@ -246,6 +254,9 @@ impl Task {
                     self.read(from, Ring::HELD, Reader::Finder(id));
                 }
                 let _ = reply.send(finding);
+            }
+            Command::Explain { reply } => {
+                let _ = reply.send(self.explain(now));
             }
             Command::Resize(size) => {
                 self.screen.resize(size);
@@ -349,24 +360,27 @@ impl Task {
 
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
     fn look(&mut self, now: Instant) {
-        let (screen, shades) = self.screen.shaded();
-        let (status, progress) = (self.screen.status(), self.screen.progress());
-        let (state, progress) =
-            (status.map(ToString::to_string), progress.map(|progress| progress.to_string()));
-        let look = Look {
-            screen: &screen,
-            shades: &shades,
-            title: self.screen.title(),
-            status: state.as_deref(),
-            msg: status.and_then(|status| status.msg.as_deref()),
-            progress: progress.as_deref(),
-        };
-        self.reducer.look(look, now);
+        let sight = Sight::of(&self.screen);
+        self.reducer.look(sight.look(), now);
         if self.looked_at != self.screen.version() {
             self.looked_at = self.screen.version();
-            self.finders.values_mut().for_each(|finder| finder.screen(&screen));
+            self.finders.values_mut().for_each(|finder| finder.screen(&sight.text));
             self.finders.retain(|_, finder| !finder.over());
         }
+    }
+
+    fn explain(&mut self, now: Instant) -> Explained {
+        // What is told is what holds now.
+        self.look(now);
+        self.publish();
+        let mut explained = self.reducer.explain(Sight::of(&self.screen).look(), now);
+        let (status, text) = (self.status.borrow(), self.screen.text(0));
+        explained.since_ms = status.since.elapsed().map_or(0, |since| since.as_millis() as u64);
+        let signs = &mut explained.signs;
+        signs.cursor_line = text.lines.get(text.cursor_line).cloned().unwrap_or_default();
+        signs.prompt_mark = self.screen.prompt_mark().map(|mark| mark.to_string());
+        (signs.stale, signs.waiting) = (status.stale, self.queue.len());
+        explained
     }
 
     fn visible(&self) -> String {
@@ -424,7 +438,8 @@ impl Task {
     }
 
     /// Shows the handle what changed, and wakes who waits for it.
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.look_for_session();
         let (state, why) = (self.reducer.state(), self.reducer.why());
         let (queue, screen) = (&self.queue, &self.screen);
         let mut ended = false;
@@ -465,6 +480,20 @@ impl Task {
         });
         if ended {
             self.tell(Told::Ended(state.clone(), why.to_owned()));
+        }
+    }
+
+    /// At each change of state: a program begins its session with its first turn, or another one when told to.
+    fn look_for_session(&mut self) {
+        if self.status.borrow().state == *self.reducer.state() {
+            return;
+        }
+        let session = match self.reducer.state().ended() {
+            true => self.session.last_words(&self.visible()),
+            false => self.session.open_files(self.pid),
+        };
+        if let Some(session) = session {
+            self.tell(Told::Session(session));
         }
     }
 

@@ -4,18 +4,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shape::Place;
+use crate::child::session::SessionSigns;
 
-/// How the program is told which session of its own to begin, and to go on with it later.
+/// How the program's own session is named, and gone on with later.
 ///
-/// For programs that let whoever starts them choose the id, a UUID: claude, gemini, qwen. Those that choose it
-/// themselves (codex, opencode, pi) have none here: compere would have to guess it. Used when the caller gives no
-/// arguments of its own.
+/// Some programs let whoever starts them choose the id, a UUID: claude, gemini, qwen. Others choose it themselves and
+/// show it: codex, opencode. Arguments are used when the caller gives none of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// The arguments that begin it: `["--session-id", "${session}"]`.
-    #[schemars(length(min = 1))]
+    /// The arguments that begin it: `["--session-id", "${session}"]`. Empty: the program chooses the id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
+    /// Where the program shows its session's id, also when it begins another one. Needed without `args`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<SessionSigns>,
     /// The arguments that go on with it: `["--resume", "${session}"]`.
     #[schemars(length(min = 1))]
     pub resume: Vec<String>,

@@ -11,7 +11,10 @@ use super::{
     placeholder::{MESSAGE, PUBLIC, SECRET, SESSION, fill, fill_json},
     shape::{Mcp, Preset},
 };
-use crate::child::typing::keys;
+use crate::child::{
+    session::{self, SessionSigns},
+    typing::keys,
+};
 
 const MAX_ABOUT: usize = 300;
 const MAX_ENTER_AFTER_MS: u32 = 10_000;
@@ -88,16 +91,35 @@ fn again(preset: &Preset) -> Result<(), Fault> {
     if let Some(session) = &preset.session {
         for (field, args) in [("session.args", &session.args), ("session.resume", &session.resume)] {
             strings(field, args, Seen::Session)?;
-            if !args.iter().any(|arg| arg.contains("${session}")) {
+            let chosen_by_program = field == "session.args" && args.is_empty();
+            if !chosen_by_program && !args.iter().any(|arg| arg.contains("${session}")) {
                 return Err(fault(field, "lacks ${session}"));
             }
         }
     }
+    found(preset)?;
     match preset.on_exit {
         Some(wish) if !(1..=100).contains(&wish.most) => Err(fault("on_exit.most", "must be 1 to 100")),
         Some(wish) if wish.after_ms > 60_000 => Err(fault("on_exit.after_ms", "must be at most 60000")),
         _ => Ok(()),
     }
+}
+
+/// Where a session's id is to be found.
+fn found(preset: &Preset) -> Result<(), Fault> {
+    let Some(session) = &preset.session else { return Ok(()) };
+    let signs = session.found.clone().unwrap_or_default();
+    if session.args.is_empty() && signs == SessionSigns::default() {
+        return Err(fault("session", "has neither args to choose an id nor found to find one"));
+    }
+    for (field, pattern) in [("session.found.file", &signs.file), ("session.found.screen", &signs.screen)] {
+        let Some(pattern) = pattern else { continue };
+        let regex = Regex::new(pattern).map_err(|error| fault(field, error.to_string()))?;
+        if !regex.capture_names().flatten().any(|name| name == session::GROUP) {
+            return Err(fault(field, "lacks a group (?P<session>…)"));
+        }
+    }
+    Ok(())
 }
 
 fn environment(preset: &Preset) -> Result<(), Fault> {
@@ -141,6 +163,9 @@ fn state(preset: &Preset) -> Result<(), Fault> {
     for (index, rule) in preset.state.rules.iter().enumerate() {
         if let Err(error) = Regex::new(&rule.matches) {
             return Err(fault(format!("state.rules[{index}].matches"), error.to_string()));
+        }
+        if rule.for_ms.is_some_and(|ms| ms > 10_000) {
+            return Err(fault(format!("state.rules[{index}].for_ms"), "must be at most 10000"));
         }
     }
     if preset.state.quiet_ms.is_some_and(|ms| !(10..=60_000).contains(&ms)) {
@@ -245,6 +270,15 @@ mod tests {
             ),
             (json!({"session": {"args": ["-s"], "resume": ["${session}"]}}), "session.args: lacks"),
             (json!({"session": {"args": ["${session}"], "resume": []}}), "session.resume: lacks"),
+            (json!({"session": {"resume": ["${session}"]}}), "session: has neither"),
+            (
+                json!({"session": {"resume": ["${session}"], "found": {"file": "x"}}}),
+                "session.found.file: lacks a group",
+            ),
+            (
+                json!({"session": {"resume": ["${session}"], "found": {"screen": "(?P<session>"}}}),
+                "session.found.screen: regex parse error",
+            ),
             (
                 json!({"session": {"args": ["${session}"], "resume": ["${session}", "${identity}"]}}),
                 "session.resume[1]: ${identity} is a secret",

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     child::{
         rules::{Rules, Typing},
+        session::SessionSigns,
         typing,
     },
     id::Size,
@@ -81,6 +82,8 @@ pub struct Resolved {
     pub message_typed: Option<String>,
     /// The id of the program's own session, if it was given one.
     pub session: Option<String>,
+    /// Where the program shows which one it is in.
+    pub session_signs: SessionSigns,
 }
 
 /// Works out what to run.
@@ -148,6 +151,7 @@ pub fn resolve(preset: Option<&Preset>, wish: Wish, context: Context<'_>) -> Res
         typing,
         message_typed,
         session,
+        session_signs: preset.and_then(|preset| preset.session.as_ref()?.found.clone()).unwrap_or_default(),
     })
 }
 
@@ -167,6 +171,7 @@ fn as_argument(message: &str, preset: &Preset, values: &Values<'_>) -> Option<(V
 /// A session's id, and the arguments for it.
 fn named(wish: &SessionWish, session: &Session, values: &Values<'_>) -> Option<(String, Vec<String>, Place)> {
     let (id, args) = match wish {
+        SessionWish::New(_) if session.args.is_empty() => return None,
         SessionWish::New(id) => (id, &session.args),
         SessionWish::Resume(id) => (id, &session.resume),
     };
@@ -364,7 +369,10 @@ mod tests {
             ("gemini", None, new(), "gemini --screen-reader --session-id ID"),
             ("gemini", None, resume(), "gemini --screen-reader --resume ID"),
             ("qwen", None, resume(), "qwen --screen-reader --resume ID --mcp-config"),
-            ("codex", None, new(), "codex "),
+            ("codex", None, new(), "codex --no-daemon"),
+            ("codex", None, resume(), "codex --no-daemon -c"),
+            ("opencode", None, new(), "opencode --mini"),
+            ("opencode", None, resume(), "opencode --mini --session ID"),
             ("", command("cat"), new(), "cat"),
         ] {
             let resolved = launch(preset, Wish { command: own, session, ..Wish::default() }).unwrap();

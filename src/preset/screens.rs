@@ -51,7 +51,7 @@ fn claude_and_codex_say_it_themselves() {
         check(preset, status("working"), BUSY);
         check(preset, status("blocked permission"), PERMISSION);
         check(preset, status("blocked"), Some((Meaning::NeedsInput, "an answer")));
-        check(preset, status("error"), None);
+        check(preset, status("error"), IDLE);
         check(preset, status(""), None);
     }
 }

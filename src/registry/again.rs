@@ -12,7 +12,10 @@ use super::{
     rights::Act,
     spawn::{Session, Wish},
 };
-use crate::id::{Caller, ChildId};
+use crate::{
+    id::{Caller, ChildId},
+    journal::Change,
+};
 
 /// What was asked for when a child was spawned, but its environment: that may hold secrets, and the kernel and we
 /// remember it.
@@ -130,6 +133,24 @@ impl Registry {
             ..wish
         };
         Ok((wish, like))
+    }
+}
+
+impl Registry {
+    /// The program says which session of its own it is in.
+    pub(super) fn found_session(&self, id: ChildId, session: String) {
+        let row = {
+            let mut state = self.state();
+            let birth = state.birth(id);
+            let Some(member) = state.members.get_mut(&id) else { return };
+            member.facts.session = Some(session.clone());
+            let Some(birth) = birth else { return };
+            let facts = member.facts.clone();
+            let row = serde_json::to_value(Birth { facts, ..birth }).unwrap_or_default();
+            member.birth.insert(row).clone()
+        };
+        self.0.journal.note(Change::Child { id, body: row });
+        self.0.journal.note(Change::event(id, "session", session));
     }
 }
 

@@ -5,17 +5,16 @@ use std::{path::PathBuf, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    again::{Asked, Restarted},
-    host::Process,
-};
+use super::again::{Asked, Restarted};
 use crate::{
     child::{
         owner::Owner,
         rules::{Rules, Typing},
+        session::SessionSigns,
     },
     id::{Caller, ChildId, RootId, Size, TokenHash},
     preset::OnExit,
+    proc::Process,
 };
 
 /// See the module. Fields may be added with a default; none is ever taken away.
@@ -40,6 +39,9 @@ pub(super) struct Birth {
     /// How its program wants its text.
     #[serde(default)]
     pub(super) typing: Typing,
+    /// Where its program shows its own session.
+    #[serde(default)]
+    pub(super) session_signs: SessionSigns,
     /// Who held its input at first.
     pub(super) owner: Owner,
     /// The terminal's size at first.
@@ -117,6 +119,7 @@ mod tests {
             token: Token::random().hash(),
             rules: Rules::default(),
             typing: Typing::default(),
+            session_signs: SessionSigns::default(),
             owner: Owner::Orchestrator { since: SystemTime::UNIX_EPOCH },
             size: Size::DEFAULT,
             asked: None,

@@ -17,6 +17,7 @@ use crate::{
         Begin, Child, Kept,
         owner::Owner,
         rules::{Rules, Typing},
+        session::SessionSigns,
     },
     fault,
     id::ChildId,
@@ -30,8 +31,7 @@ impl Registry {
         &self,
         id: ChildId,
         spec: Spec,
-        rules: Rules,
-        typing: Typing,
+        (rules, typing, session): (Rules, Typing, SessionSigns),
         owner: Owner,
     ) -> Result<Child, SpawnError> {
         let (exe, size) = (self.0.place.exe.clone(), spec.size);
@@ -51,7 +51,7 @@ impl Registry {
         let stream = stream.map_err(|error| abandon(pids, "speaking to the keeper", error))?;
         fault::point!("spawn.launched");
         let (kept, witness) = (Kept::New(launched, stream), self.witness());
-        Child::start(Begin { id, kept, socket, ring, size, rules, typing, owner, witness })
+        Child::start(Begin { id, kept, socket, ring, size, rules, typing, session, owner, witness })
             .map_err(|error| abandon(pids, "starting the child's thread", error))
     }
 }

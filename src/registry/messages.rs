@@ -98,6 +98,7 @@ impl Registry {
             let Some(registry) = registry.upgrade().map(Registry) else { return };
             match told {
                 Told::Settled(delivery, outcome) => registry.settled(id, delivery, &outcome),
+                Told::Session(session) => registry.found_session(id, session),
                 Told::Ended(state, why) => registry.ended(id, &state, &why, runtime.as_ref()),
             }
         })

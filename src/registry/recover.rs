@@ -23,6 +23,7 @@ use crate::{
         delivery::Job,
         owner::Owner,
         rules::{Rules, Typing},
+        session::SessionSigns,
     },
     fault,
     id::{Caller, ChildId, Token},
@@ -250,6 +251,7 @@ impl Registry {
             size: birth.size,
             rules: birth.rules,
             typing: birth.typing,
+            session: birth.session_signs,
             owner: birth.owner,
             witness: self.witness(),
         };
@@ -321,6 +323,7 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         token: Token::random().hash(),
         rules: Rules::default(),
         typing: Typing::default(),
+        session_signs: SessionSigns::default(),
         owner: Owner::Orchestrator { since: SystemTime::now() },
         size: record.size,
         asked: None,

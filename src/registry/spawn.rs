@@ -260,7 +260,8 @@ impl Registry {
         };
         // Before anything else that happens to it.
         self.0.journal.note(Change::event(id, "spawned", format!("{} by {caller}", reservation.name)));
-        let kept = self.keep(id, spec, resolved.rules, resolved.typing, owner).await;
+        let kept =
+            self.keep(id, spec, (resolved.rules, resolved.typing, resolved.session_signs), owner).await;
         let child = kept.inspect_err(|why| {
             self.0.journal.note(Change::event(id, "ended", format!("never began: {why}")));
         })?;
@@ -346,6 +347,7 @@ impl Registry {
             token: token.hash(),
             rules: resolved.rules.clone(),
             typing: resolved.typing.clone(),
+            session_signs: resolved.session_signs.clone(),
             owner,
             size: resolved.size.clamped(),
             asked,

@@ -188,6 +188,45 @@ async fn a_session_goes_on_in_another_child() {
 }
 
 #[tokio::test]
+async fn a_session_that_the_program_chose_is_found_and_goes_on_after_a_kill_of_the_broker() {
+    let real = Real::new();
+    let script = r#"stty -echo; echo "args $*"; printf 'at its prompt\n'
+        read x; exec 9> "log-first.jsonl"; printf 'done one\n'
+        read x; exec 9> "log-second.jsonl"; printf 'done two\n'
+        read x; printf 'go on with: fake -s third\n'"#;
+    let rules = json!([
+        {"on": "bottom", "matches": "(?:prompt|one|two)\\s*\\z", "state": "idle"},
+        {"on": "screen", "matches": "working", "state": "busy"},
+    ]);
+    let found = json!({"file": "/log-(?P<session>\\w+)\\.jsonl$", "screen": "fake -s (?P<session>\\w+)"});
+    let session = json!({"resume": ["--again", "${session}"], "found": found});
+    real.preset(
+        "fake",
+        json!({"name": "fake", "about": "x", "command": ["sh", "-c", script, "fake"], "session": session,
+            "state": {"rules": rules}}),
+    );
+    let host = real.client().await;
+    let spawned = spawn(&host, json!({"preset": "fake", "name": "f"})).await;
+    assert_eq!(spawned["session"], Value::Null, "nobody knows it yet");
+    host.line("c1", "^args $").await;
+    for (known, now) in [("", "first"), ("first", "second")] {
+        host.call("send_message_to", json!({"to": "f", "message": "go"})).await;
+        let until = json!([{"child": "f", "is": "idle"}]);
+        host.call("timer_wait", json!({"timeout_ms": 20_000, "until": until})).await.woke("idle");
+        assert_eq!(host.row("c1").await["session"], now, "after {known:?}");
+    }
+    real.kill_broker();
+
+    let host = real.client().await;
+    assert_eq!(host.row("c1").await["session"], "second");
+    host.call("send_keys", json!({"to": "f", "keys": ["Enter"]})).await;
+    host.exit("c1").await;
+    assert_eq!(host.row("c1").await["session"], "third");
+    spawn(&host, json!({"resume": "f"})).await;
+    host.line("c2", "^args --again third$").await;
+}
+
+#[tokio::test]
 async fn nobody_goes_on_with_anothers_session() {
     let company = Company::new();
     let session = json!({"args": ["${session}"], "resume": ["${session}"]});

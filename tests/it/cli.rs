@@ -276,7 +276,7 @@ fn presets_are_listed_with_their_standing() {
         listed["standing"].as_str().unwrap().to_owned()
     };
     for (name, word) in
-        [("claude", "tested"), ("shell", "untested"), ("half", "broken"), ("theirs", "untrusted")]
+        [("claude", "tested"), ("amp", "untested"), ("half", "broken"), ("theirs", "untrusted")]
     {
         assert_eq!(standing(name), word, "{name}");
     }

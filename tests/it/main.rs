@@ -15,6 +15,7 @@ mod asks;
 mod boundary;
 mod cli;
 mod ends;
+mod fake_agent;
 mod front;
 mod frozen;
 mod hostile;

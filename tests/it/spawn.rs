@@ -44,10 +44,7 @@ async fn what_cannot_run_is_refused_in_words_and_nothing_is_spawned() {
             json!({"command": ["sh", "x".repeat(200_000)]}),
             "has 200000 bytes, of which the kernel passes 131071",
         ),
-        (
-            json!({"preset": "claud"}),
-            "no preset is named \"claud\" (perhaps claude?); there are claude, codex",
-        ),
+        (json!({"preset": "claud"}), "no preset is named \"claud\" (perhaps claude?); there are amp, claude"),
     ] {
         root.call("spawn", arguments).await.says(words);
     }
