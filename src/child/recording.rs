@@ -139,7 +139,7 @@ impl<R: BufRead> Recording<R> {
     }
 
     /// The next moment, if there is one.
-    pub fn next(&mut self) -> Result<Option<Moment>, BadRecording> {
+    pub fn moment(&mut self) -> Result<Option<Moment>, BadRecording> {
         loop {
             let Some(line) = self.line()? else { return Ok(None) };
             // v3 has comments.

@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{question::Question, rule::Compiled};
+use self::{
+    question::Question,
+    rule::{Asked, Compiled},
+};
 use super::{
     explain::{Explained, Signs, Terminal},
     prompt::{Prompt, Shade},
@@ -113,6 +116,10 @@ pub struct Reducer {
     worked: bool,
     /// What was typed last was typed into a question.
     asked: bool,
+    /// The hash of that question.
+    answered: Option<String>,
+    /// A question that is seen before then may be the old one.
+    withdrawn: Option<Instant>,
     tty: Option<Tty>,
     edits: bool,
     looked: Option<Instant>,
@@ -153,6 +160,8 @@ impl Reducer {
             typed: None,
             worked: false,
             asked: false,
+            answered: None,
+            withdrawn: None,
             tty: None,
             edits: false,
             looked: None,
@@ -240,6 +249,11 @@ impl Reducer {
             self.typed = Some(now);
             self.worked = false;
             self.asked = matches!(self.state, State::NeedsInput { .. });
+            if self.asked {
+                self.answered = self.question.now().map(|prompt| prompt.hash.clone());
+                self.withdrawn = Some(now + Self::LAG);
+                self.question.none();
+            }
             self.conclude(State::Busy, "a message was typed".into());
         }
     }
@@ -252,7 +266,17 @@ impl Reducer {
 
     /// An answered question has had the time to disappear.
     fn withdrawn(&self, now: Instant) -> bool {
-        !self.asked || self.typed.is_none_or(|typed| now >= typed + Self::LAG)
+        self.withdrawn.is_none_or(|at| now >= at)
+    }
+
+    /// What a rule says is asked: nothing, while it may still be the question that was answered. One that looks as that
+    /// one did is given longer, for an answer to it would be an answer to the next.
+    fn asked(&mut self, rule: usize, look: Look<'_>, now: Instant) -> Option<Asked> {
+        let asked = rule::question(&self.rules, &self.rules[rule], look);
+        if self.answered.as_ref() == Some(&asked.prompt.hash) {
+            self.withdrawn = self.typed.map(|typed| typed + Self::REACTION);
+        }
+        self.withdrawn(now).then_some(asked)
     }
 
     /// What the kernel says of the terminal, now.
@@ -277,21 +301,19 @@ impl Reducer {
         if self.state.ended() {
             return false;
         }
-        let withdrawn = self.withdrawn(now);
         let asking = |rule: &Compiled| rule.meaning == Meaning::NeedsInput;
         let rule = self.rules.iter().position(|rule| rule.holds(look));
-        let rule = rule.filter(|at| withdrawn || !asking(&self.rules[*at]));
+        let asks = rule.filter(|at| asking(&self.rules[*at])).map(|at| self.asked(at, look, now));
+        let rule = rule.filter(|_| !matches!(asks, Some(None)));
+        let withdrawn = self.withdrawn(now);
         self.first = rule.map(|at| match self.first {
             Some((first, since)) if first == at => (at, since),
             _ => (at, now),
         });
         let lasts = |rule: &Compiled| self.first.is_some_and(|(_, since)| now - since >= rule.lasts);
-        match rule.map(|at| &self.rules[at]) {
-            Some(rule) if asking(rule) => {
-                let asked = rule::question(&self.rules, rule, look);
-                self.question.sees(asked, now);
-            }
-            _ => self.question.none(),
+        match asks.flatten() {
+            Some(asked) => self.question.sees(asked, now),
+            None => self.question.none(),
         }
         self.worked |= rule.is_some_and(|at| self.rules[at].meaning != Meaning::Idle);
         let not_yet = if self.state == State::Starting { State::Starting } else { State::Busy };
@@ -329,7 +351,7 @@ impl Reducer {
                 .map(|at| at.max(looked.checked_sub(Self::LOOK_EVERY).unwrap_or(at)) + Self::LOOK_EVERY),
             self.output.map(|at| at + Self::PROMPT_QUIET),
             self.output.map(|at| at + self.quiet),
-            self.typed.map(|at| at + Self::LAG),
+            self.withdrawn,
             self.typed.map(|at| at + Self::REACTION),
             Some(self.started + Self::SILENT_START),
             Some(self.started + Self::STARTING),

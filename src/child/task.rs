@@ -2,6 +2,7 @@
 //! answers the handle's questions. The only place that knows of all the child's parts.
 
 mod keeper;
+mod look;
 mod recovery;
 
 use std::{
@@ -21,15 +22,13 @@ use tokio::sync::{oneshot, watch};
 
 use self::recovery::Behind;
 use super::{
-    Begin, Shown, Status, Told, Witness,
+    Begin, Status, Told, Witness,
     delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
-    explain::Explained,
     find::Finder,
     mailbox::{Command, Mailbox, Piece},
     rules::Typing,
     screen::Screen,
     session::Search,
-    sight::Sight,
     state::{Reducer, Tty},
     stop::{Step, Stopped, Stopping},
     typing,
@@ -355,50 +354,6 @@ impl Task {
                 let pause = |bytes: &[u8]| Duration::from_millis(if bytes == b"\x1b" { 100 } else { 10 });
                 Ok(keys.into_iter().map(|bytes| Stroke { pause: pause(&bytes), bytes }).collect())
             }
-        }
-    }
-
-    /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
-    fn look(&mut self, now: Instant) {
-        let sight = Sight::of(&self.screen);
-        self.reducer.look(sight.look(), now);
-        if self.looked_at != self.screen.version() {
-            self.looked_at = self.screen.version();
-            self.finders.values_mut().for_each(|finder| finder.screen(&sight.text));
-            self.finders.retain(|_, finder| !finder.over());
-        }
-    }
-
-    fn explain(&mut self, now: Instant) -> Explained {
-        // What is told is what holds now.
-        self.look(now);
-        self.publish();
-        let mut explained = self.reducer.explain(Sight::of(&self.screen).look(), now);
-        let (status, text) = (self.status.borrow(), self.screen.text(0));
-        explained.since_ms = status.since.elapsed().map_or(0, |since| since.as_millis() as u64);
-        let signs = &mut explained.signs;
-        signs.cursor_line = text.lines.get(text.cursor_line).cloned().unwrap_or_default();
-        signs.prompt_mark = self.screen.prompt_mark().map(|mark| mark.to_string());
-        (signs.stale, signs.waiting) = (status.stale, self.queue.len());
-        explained
-    }
-
-    fn visible(&self) -> String {
-        self.screen.text(0).lines.join("\n")
-    }
-
-    fn show(&self, history: usize, known: Option<u64>) -> Shown {
-        let unchanged = known == Some(self.screen.version());
-        let text = if unchanged { Default::default() } else { self.screen.text(history) };
-        Shown {
-            lines: text.lines,
-            history: text.history,
-            unchanged,
-            version: self.screen.version(),
-            cursor: self.screen.cursor(),
-            size: self.screen.size(),
-            alternate: self.screen.alternate(),
-            end: self.end,
         }
     }
 

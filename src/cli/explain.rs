@@ -87,7 +87,7 @@ fn replay(file: &PathBuf, preset: Option<&str>, as_json: bool) -> Result<ExitCod
     };
     let (mut end, mut damage) = (std::time::Duration::ZERO, None);
     loop {
-        match recording.next() {
+        match recording.moment() {
             Ok(Some(moment)) => {
                 end = moment.at;
                 tell(replay.play(moment.at, &moment.what))?;

@@ -8,7 +8,7 @@ const V3: &str = "{\"version\": 3, \"term\": {\"cols\": 80, \"rows\": 24}, \"com
 fn read(text: &[u8]) -> Result<Vec<Moment>, BadRecording> {
     let mut recording = Recording::new(text)?;
     let mut moments = Vec::new();
-    while let Some(moment) = recording.next()? {
+    while let Some(moment) = recording.moment()? {
         moments.push(moment);
     }
     Ok(moments)

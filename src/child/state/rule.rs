@@ -51,12 +51,14 @@ impl Compiled {
         let text = self.on.text(look)?;
         let found = self.pattern.captures(text)?;
         let found = match self.on {
-            Sign::Screen | Sign::Bottom => found.name("prompt").or_else(|| found.get(0))?.as_str(),
+            Sign::Screen | Sign::Bottom => {
+                &text[lines(text, found.name("prompt").or_else(|| found.get(0))?.range())]
+            }
             // These are short: all of it tells more.
             Sign::Title | Sign::Status | Sign::Progress => text,
         };
-        let mut lines = found.lines().map(str::trim).filter(|line| !line.is_empty());
-        let first = lines.next().unwrap_or_default();
+        let mut lines = found.lines().filter(|line| line.contains(char::is_alphanumeric));
+        let first = lines.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
         let more = lines.next().is_some() || first.chars().count() > LONGEST;
         let first: String = first.chars().take(LONGEST).collect();
         Some(format!("{first}{}", if more { "…" } else { "" }))

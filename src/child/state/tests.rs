@@ -213,14 +213,14 @@ fn a_question_that_was_answered_is_not_told_again_before_the_program_had_time_to
     let mut told = Told::new(rules);
     told.status = Some("blocked".into());
     told.prints(10, "1. Yes").is(20, "starting").is(3020, "needs_input (input)");
-    told.types(4000).is(4010, "busy").is(4299, "busy").is(4300, "busy");
-    assert!(!told.reducer.settled(told.at(4300)), "it asks again");
-    told.is(7300, "needs_input (input)");
-    told.types(8000);
+    told.types(4000).is(4010, "busy").is(5999, "busy").is(6000, "busy");
+    assert!(!told.reducer.settled(told.at(6000)), "it asks again");
+    told.is(9000, "needs_input (input)");
+    told.types(10_000);
     told.status = Some("working".into());
-    told.is(8050, "busy");
+    told.is(10_050, "busy");
     told.status = Some("blocked".into());
-    told.is(8301, "busy").is(11_301, "needs_input (input)");
+    told.prints(10_100, "2. No").is(10_301, "busy").is(13_301, "needs_input (input)");
 }
 
 fn asks() -> Rules {
@@ -258,6 +258,21 @@ fn a_question_is_told_when_it_is_drawn() {
     told.status = Some("working".into());
     told.prints(500, "working").is(510, "busy");
     assert_eq!((told.reducer.prompt(), told.reducer.asks()), (None, None));
+}
+
+#[test]
+fn a_question_that_still_stands_there_after_its_answer_is_given_time_to_go() {
+    let mut told = Told::new(asks());
+    told.prints(10, DIALOG).is(20, "starting").is(120, "needs_input (permission)").types(1000);
+    told.is(1010, "busy").prints(1400, DIALOG).is(1500, "busy").is(2999, "busy");
+    assert!(
+        !told.reducer.settled(told.at(2999)) && told.reducer.asks().is_none(),
+        "an answer would be the next one's"
+    );
+    // Another one is told as soon as it is drawn.
+    let other = DIALOG.replace("Run ls", "Run rm");
+    told.is(3000, "busy").is(3100, "needs_input (permission)").types(4000).prints(4100, &other);
+    told.is(4300, "busy").is(4400, "needs_input (permission)");
 }
 
 #[test]
@@ -300,7 +315,7 @@ fn a_reason_is_told_once_and_not_at_every_tick_of_a_clock() {
     let mut told = Told::new(Rules { rules, ..Rules::default() });
     told.prints(10, "Working (1s · esc to interrupt)").is(20, "busy");
     let why = told.reducer.why().to_owned();
-    assert_eq!(why, "its screen shows \"(1s · esc to interrupt)\" (rule 1)");
+    assert_eq!(why, "its screen shows \"Working (1s · esc to interrupt)\" (rule 1)");
     told.prints(1010, "Working (2s · esc to interrupt)").is(1020, "busy");
     assert_eq!(told.reducer.why(), why);
 }
