@@ -151,7 +151,7 @@ async fn it_tells_its_state_by_protocol_and_title_on_the_alternate_screen() {
     let child = fake(&root, &log, &["--status", "--title", "--alternate", "--ask"]).await;
     idle(&root, &child).await;
     let row = root.row(&child).await;
-    assert!(row["why"].as_str().unwrap().starts_with("its own status (OSC 7501) shows"), "{row}");
+    assert!(row["why"].as_str().unwrap().starts_with("its own status (OSC 7501) shows \"idle\""), "{row}");
     root.say(&child, "hello").await;
     asks(&root, &child, "permission").await;
     let raw = root.call("read_output", json!({"child": child, "mode": "stream", "raw": true})).await.text();
