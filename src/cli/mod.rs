@@ -7,6 +7,7 @@ mod given;
 mod out;
 
 mod call;
+mod explain;
 mod keys;
 mod log;
 mod ls;
@@ -74,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Presets(args) => presets::run(&args),
         Command::Trust(args) => trust::run(&args),
         Command::Call(args) => ask(call::run(args)),
+        Command::Explain(args) => explain::run(args),
         Command::Ls(args) => ask(ls::run(args)),
         Command::Log(args) => ask(log::run(args)),
         Command::Spawn(args) => ask(spawn::run(args)),

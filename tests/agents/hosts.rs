@@ -22,18 +22,6 @@ const CHAIN: Duration = Duration::from_secs(150);
 /// A host starts, asks its model twice and ends.
 const RUN: Duration = Duration::from_secs(60);
 
-const TOOLS: [&str; 9] = [
-    "spawn",
-    "send_message_to",
-    "send_keys",
-    "read_output",
-    "timer_wait",
-    "report_to_parent",
-    "read_reports",
-    "list_children",
-    "stop",
-];
-
 /// What is tried.
 pub(crate) const CELLS: [Cell; 5] = [
     Cell { name: "host: added by the README's line", fits: is_host, run: added },
@@ -181,7 +169,8 @@ fn added(bench: &mut Bench) -> Try {
     bench.note(format!("tools: {told:?}"));
     let names: Vec<&String> = told.iter().flat_map(|event| &event.names).collect();
     let known = |tool: &str| names.iter().any(|name| name.ends_with(tool));
-    let hidden: Vec<&str> = TOOLS.into_iter().filter(|tool| !known(tool)).collect();
+    let all = compere::tools::list();
+    let hidden: Vec<&str> = all.iter().map(|tool| &*tool.name).filter(|tool| !known(tool)).collect();
     let results = results(bench, &stage, program.name, from);
     bench.note(format!("results: {results:?}"));
     let mut problems = Vec::new();
