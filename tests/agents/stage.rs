@@ -35,7 +35,9 @@ pub(crate) fn watch_signals() -> std::io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            for dir in OPEN.lock().unwrap().iter() {
+            // Nobody begins anything any more.
+            let open = OPEN.lock().unwrap();
+            for dir in open.iter() {
                 leftovers::sweep(dir);
                 let _ = std::fs::remove_dir_all(dir);
             }
@@ -150,6 +152,7 @@ impl<'a> Stage<'a> {
 
     /// Another server, of the same root.
     pub(crate) fn another_host(&self) -> Result<Host, String> {
+        drop(OPEN.lock());
         Host::start(self.command(COMPERE))
     }
 
@@ -162,6 +165,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn call(&self, tool: &str, arguments: &Value) -> Result<Value, String> {
+        drop(OPEN.lock());
         self.host()?.call(tool, arguments).map_err(|why| format!("{tool}: {why}"))
     }
 
