@@ -36,6 +36,9 @@ pub enum State {
 }
 
 impl State {
+    /// What a program needs input for whose composer holds somebody's words.
+    pub const DRAFT: &str = "draft";
+
     /// The state in one word, as answers write it.
     pub fn word(&self) -> &'static str {
         match self {
@@ -99,8 +102,12 @@ pub struct Reducer {
     typed: Option<Instant>,
     /// Seen at work, or asking, since the last message.
     worked: bool,
+    /// Which rule has shown it at work since then.
+    at_work: Option<String>,
     /// What was typed last was typed into a question.
     asked: bool,
+    /// What somebody has left in its composer.
+    draft: Option<String>,
     tty: Option<Tty>,
     edits: bool,
     looked: Option<Instant>,
@@ -150,7 +157,9 @@ impl Reducer {
             output: None,
             typed: None,
             worked: false,
+            at_work: None,
             asked: false,
+            draft: None,
             tty: None,
             edits: false,
             looked: None,
@@ -191,9 +200,30 @@ impl Reducer {
         if !self.state.ended() {
             self.typed = Some(now);
             self.worked = false;
+            self.at_work = None;
             self.asked = matches!(self.state, State::NeedsInput { .. });
             self.conclude(State::Busy, "a message was typed".into());
         }
+    }
+
+    /// What somebody has left in its composer, if anything: who waits for idleness must hear of that.
+    pub fn draft(&mut self, draft: Option<String>) {
+        self.draft = draft;
+    }
+
+    /// Whether that is known.
+    pub fn is_drafted(&self) -> bool {
+        self.draft.is_some()
+    }
+
+    /// Which rule has shown it at work since the last Enter.
+    pub fn at_work(&self) -> Option<&str> {
+        self.at_work.as_deref()
+    }
+
+    /// Whether a rule could.
+    pub fn shows_work(&self) -> bool {
+        self.rules.iter().any(|rule| rule.meaning == Meaning::Busy)
     }
 
     /// Not so for a moment after a question was answered: programs say that they ask for some time longer.
@@ -227,6 +257,9 @@ impl Reducer {
         let rule = self.rules.iter().find(|rule| rule.holds(look));
         let rule = rule.filter(|rule| settled || rule.meaning != Meaning::NeedsInput);
         self.worked |= rule.is_some_and(|rule| rule.meaning != Meaning::Idle);
+        if let Some(rule) = rule.filter(|rule| rule.meaning == Meaning::Busy && self.at_work.is_none()) {
+            self.at_work = Some(rule.says().1);
+        }
         let (state, why) = match rule {
             None if !settled => (State::Busy, "its question was answered just now".into()),
             Some(rule) if rule.meaning != Meaning::Idle || self.answered(now) => rule.says(),
@@ -235,7 +268,13 @@ impl Reducer {
             }
             None => self.judge(now),
         };
-        self.conclude(state, why)
+        match (state, &self.draft) {
+            (State::Idle, Some(draft)) => {
+                let why = format!("its composer holds: {draft}");
+                self.conclude(State::NeedsInput { what: State::DRAFT.into() }, why)
+            }
+            (state, _) => self.conclude(state, why),
+        }
     }
 
     /// When to look again, if nothing happens before.
@@ -303,9 +342,10 @@ impl Reducer {
     /// Signs of idleness count only once the program has answered to Enter: before, they are the old ones. One whose
     /// rules know how it looks at work must have been seen so, since it redraws its prompt before it begins.
     fn answered(&self, now: Instant) -> bool {
-        let works = self.rules.iter().any(|rule| rule.meaning == Meaning::Busy);
         self.reacted(now)
-            && (!works || self.worked || self.typed.is_none_or(|typed| now >= typed + Self::REACTION))
+            && (!self.shows_work()
+                || self.worked
+                || self.typed.is_none_or(|typed| now >= typed + Self::REACTION))
     }
 
     /// It wrote something since Enter, or had the time to.
@@ -364,7 +404,7 @@ impl Sign {
 }
 
 /// The last twelve lines that are not blank.
-fn bottom(screen: &str) -> &str {
+pub(super) fn bottom(screen: &str) -> &str {
     let screen = screen.trim_end();
     let mut lines = 0;
     for (at, _) in screen.rmatch_indices('\n') {

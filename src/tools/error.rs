@@ -7,7 +7,11 @@ use crate::{
     journal::NotWritten,
     preset::PresetError,
     registry::{
-        Denied, NotResumed, limits::OverLimit, mail::NotReported, messages::NotSent, spawn::SpawnError,
+        Denied, NotResumed,
+        limits::OverLimit,
+        mail::NotReported,
+        messages::{NoReceipt, NotSent},
+        spawn::SpawnError,
         timers::NotWaited,
     },
 };
@@ -98,6 +102,18 @@ impl From<NotSent> for ToolError {
         match not {
             NotSent::NotTyped(not) => not.into(),
             NotSent::NotWritten(not) => not.into(),
+        }
+    }
+}
+
+impl From<NoReceipt> for ToolError {
+    fn from(no: NoReceipt) -> Self {
+        match no {
+            NoReceipt::Denied(denied) => denied.into(),
+            NoReceipt::Unknown(_) => ToolError::new(
+                no.to_string(),
+                "The newest 500 messages to children you may write to are remembered.",
+            ),
         }
     }
 }
