@@ -80,11 +80,12 @@ impl Words {
         Words(words)
     }
 
-    /// Whether this shows the end of that text: so much of it as there is room for, which is a screen or one line.
+    /// Whether this shows the end of that text: so much of it as there is room for, which is a screen or one line; and
+    /// maybe behind it what the program proposes.
     fn shows_end_of(&self, whole: &Words) -> bool {
         !self.0.is_empty()
             && !whole.0.is_empty()
-            && (whole.0.ends_with(&self.0) || self.0.ends_with(whole.end()))
+            && (whole.0.ends_with(&self.0) || self.0.contains(whole.end()))
     }
 
     fn shows_beginning_of(&self, whole: &Words) -> bool {
@@ -299,8 +300,8 @@ mod tests {
             ("hello", "hello▮", Some(Seen::End)),
             ("two\n  lines", "two\n   li\n nes▮", Some(Seen::End)),
             ("hello", "hel", None),
-            ("hello", "hello and a draft", None),
-            ("hello", "a draft and hello", Some(Seen::End)),
+            ("hello", "other words", None),
+            ("look at @RE", "look at @RE▮\n@README.md\n@REST.md", Some(Seen::End)),
             ("漢字 👩\u{200d}💻 e\u{301}!", "漢字 👩 é!▮", Some(Seen::End)),
             ("🙂\u{200d}", "🙂▮", Some(Seen::Something)),
             ("🙂", "▮", None),

@@ -342,11 +342,19 @@ impl Queue {
         self.step(scene, now)
     }
 
-    /// Takes the first job its owner admits, unless the program is not ready for it.
+    /// Takes the first job its owner admits, unless the program is not ready for it. Keys overtake a message that waits:
+    /// they are for what is on the screen now, and may be what it waits for.
     fn start(&mut self, scene: Scene<'_>, now: Instant) -> Option<Do> {
         self.mark_waiting(scene, now);
-        let at = self.jobs.iter().position(|entry| scene.owner.admits(entry.job.writer))?;
-        let (interrupting, why) = match self.gate(&self.jobs[at].job, scene) {
+        let admitted = |entry: &Entry| scene.owner.admits(entry.job.writer);
+        let keys = |entry: &Entry| admitted(entry) && matches!(entry.job.what, What::Keys(_));
+        let mut at = self.jobs.iter().position(admitted)?;
+        let mut gate = self.gate(&self.jobs[at].job, scene);
+        if let Gate::Wait(_) = gate {
+            at = self.jobs.iter().position(keys)?;
+            gate = self.gate(&self.jobs[at].job, scene);
+        }
+        let (interrupting, why) = match gate {
             Gate::Wait(_) => return None,
             Gate::Closed(outcome) => {
                 let entry = self.jobs.remove(at)?;

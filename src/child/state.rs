@@ -269,7 +269,7 @@ impl Reducer {
             None => self.judge(now),
         };
         match (state, &self.draft) {
-            (State::Idle, Some(draft)) => {
+            (State::Idle | State::Unknown, Some(draft)) => {
                 let why = format!("its composer holds: {draft}");
                 self.conclude(State::NeedsInput { what: State::DRAFT.into() }, why)
             }

@@ -74,8 +74,8 @@ pub(super) struct Task {
     reducer: Reducer,
     typing: Typing,
     composer: Composer,
-    /// The last lines of the screen in one, while that may have to be told.
-    bottom: String,
+    /// The last lines of the screen in one, and of which screen they are.
+    bottom: (u64, String),
     queue: Queue,
     waiting: HashMap<DeliveryId, oneshot::Sender<Fate>>,
     finders: HashMap<u64, Finder>,
@@ -137,7 +137,7 @@ impl Task {
             screen: from.screen,
             reducer,
             composer: Composer::new(begin.typing.composer.as_ref()),
-            bottom: String::new(),
+            bottom: (u64::MAX, String::new()),
             queue: Queue::new(&begin.typing),
             typing: begin.typing,
             waiting: HashMap::new(),
@@ -276,7 +276,11 @@ impl Task {
     fn tick(&mut self, now: Instant) {
         if self.screen.sync_deadline().is_some_and(|at| at <= now) {
             let fed = self.screen.end_sync(now);
+            let changed = fed.changed;
             self.answer(fed);
+            if changed {
+                self.look(now);
+            }
         }
         if self.reducer.deadline().is_some_and(|at| at <= now) || self.drafted(now) {
             if self.reducer.wants_tty() && self.keeper.is_some() {
@@ -294,7 +298,7 @@ impl Task {
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
     fn look(&mut self, now: Instant) {
         let screen = self.visible();
-        self.look_for_composer(&screen, now);
+        self.look_for_composer(now);
         let status = self.screen.status().map(ToString::to_string);
         self.reducer
             .look(Look { screen: &screen, title: self.screen.title(), status: status.as_deref() }, now);
@@ -305,7 +309,7 @@ impl Task {
         }
     }
 
-    fn visible(&self) -> String {
+    pub(super) fn visible(&self) -> String {
         self.screen.text(0).lines.join("\n")
     }
 

@@ -316,10 +316,11 @@ impl Terminal {
         self.in_order(id);
     }
 
-    /// Whoever sent this has nothing older that waits.
+    /// Whoever sent this has nothing older of its kind that waits.
     fn in_order(&self, id: u64) {
-        let writer = self.sent[&id].writer;
-        let mut older = self.sent.range(..id).filter(|(_, sent)| sent.writer == writer);
+        let (writer, keys) = (self.sent[&id].writer, self.sent[&id].keys);
+        // Keys come before a message that waits.
+        let mut older = self.sent.range(..id).filter(|(_, sent)| sent.writer == writer && sent.keys >= keys);
         assert!(older.all(|(_, sent)| sent.outcome.is_some()), "{id} came before an older one");
     }
 }

@@ -267,6 +267,21 @@ fn nothing_is_typed_before_the_program_is_ready_or_into_its_question() {
 }
 
 #[test]
+fn keys_overtake_what_waits_and_nothing_that_has_begun() {
+    let mut played = Played::with_composer(State::Busy);
+    let keys = |id| job(id, Writer::Agent, What::Keys(vec!["Escape".into()]));
+    played.message(1, Writer::Agent);
+    played.queue.push(keys(2), played.now).unwrap();
+    assert_eq!(played.next(), Some(Do::AskTty));
+    assert!(matches!(played.queue.tty(TTY), Some(Do::Plan(What::Keys(_), _))));
+    played.queue.unwritten("gone");
+    played.state = State::Idle;
+    played.pastes(1);
+    played.queue.push(keys(3), played.now).unwrap();
+    assert_eq!(played.next(), None);
+}
+
+#[test]
 fn an_unrecognised_program_is_typed_to_and_the_receipt_says_so() {
     let mut played = Played::new(State::Unknown);
     played.message(1, Writer::Agent).pastes(1).later(300).next();

@@ -19,6 +19,9 @@ use crate::{
 impl Task {
     /// Types what can be typed now.
     pub(super) fn type_on(&mut self, now: Instant) {
+        if !self.queue.is_empty() && self.bottom.0 != self.screen.version() {
+            self.bottom = (self.screen.version(), last_words(bottom(&self.visible())));
+        }
         // Before the keeper has said what an earlier broker typed, nothing may be.
         while self.unsettled.is_empty() {
             let status = self.status.borrow();
@@ -44,7 +47,7 @@ impl Task {
             shows_work: self.reducer.shows_work(),
             end: self.end,
             composer: &self.composer,
-            screen: &self.bottom,
+            screen: &self.bottom.1,
         }
     }
 
@@ -105,15 +108,11 @@ impl Task {
     }
 
     /// What is in the program's input box, where somebody wants to know it.
-    pub(super) fn look_for_composer(&mut self, screen: &str, now: Instant) {
+    pub(super) fn look_for_composer(&mut self, now: Instant) {
         if self.composer.is_described() || self.queue.watches() {
             self.composer.look(&self.screen.marked(), now);
         }
         let draft = self.composer.draft(now).filter(|_| !self.queue.is_typing());
         self.reducer.draft(draft);
-        self.bottom.clear();
-        if !self.queue.is_empty() {
-            self.bottom = last_words(bottom(screen));
-        }
     }
 }
