@@ -319,24 +319,28 @@ impl Queue {
         let Phase::Leaving { since, gone } = &mut current.phase else { return None };
         let (since, wrote) = (*since, scene.end > current.sent);
         let works = scene.worked.is_some() && !current.was_busy;
-        let sight = scene.composer.sight();
+        // What looks like a composer beside a question may be part of that.
+        let question = asks(scene);
+        let sight = if question.is_some() { Sight::Away } else { scene.composer.sight() };
         let other = match (&current.doubt, sight) {
             (Some(doubt), Sight::Holds(text)) => excerpt(text) == *doubt,
             _ => false,
         };
-        if other || scene.composer.keeps(&current.words) {
+        let kept = other || scene.composer.keeps(&current.words);
+        let works = works && !kept;
+        if kept && question.is_none() {
             *gone = None;
             let wait = if wrote { REACTION } else { NO_REACTION };
             if now < since + wait {
                 current.due = Some(since + wait);
                 return None;
             }
-            if current.enters() < 2 && asks(scene).is_none() {
+            if current.enters() < 2 {
                 current.rest.extend(current.enter.clone());
                 return current.press_enter(scene);
             }
-            let times = if current.enters() < 2 { "Enter" } else { "two Enters" };
-            return self.finish(Outcome::Unknown(format!("its text is still in its composer after {times}")));
+            return self
+                .finish(Outcome::Unknown("its text is still in its composer after two Enters".into()));
         }
         let wait = match sight {
             Sight::Unknown if works => {
@@ -347,6 +351,7 @@ impl Queue {
             Sight::Away if works => {
                 return self.submitted("its composer is gone, and it is at work", scene, now);
             }
+            Sight::Away if question.is_some() => REACTION,
             Sight::Away => AWAY,
             Sight::Empty | Sight::Holds(_) => {
                 let gone = *gone.get_or_insert(now);
@@ -367,7 +372,7 @@ impl Queue {
         if sight == Sight::Unknown {
             return self.typed(scene, now);
         }
-        let why = asks(scene).map_or_else(
+        let why = question.map_or_else(
             || format!("its composer is gone, and the screen shows “{}”", scene.screen),
             |asks| format!("it {asks} now"),
         );
