@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, BufRead, Read},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde::Deserialize;
@@ -85,11 +85,13 @@ pub struct Recording<R> {
     relative: bool,
     at: Duration,
     size: Size,
+    began: Option<SystemTime>,
     command: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Header {
+    timestamp: Option<f64>,
     version: u64,
     width: Option<u64>,
     height: Option<u64>,
@@ -109,6 +111,11 @@ impl<R> Recording<R> {
         self.size
     }
 
+    /// When it was made, if the header says so.
+    pub fn began(&self) -> Option<SystemTime> {
+        self.began
+    }
+
     /// What was run, if the header says so.
     pub fn command(&self) -> Option<&str> {
         self.command.as_deref()
@@ -119,8 +126,15 @@ impl<R: BufRead> Recording<R> {
     /// Reads the header.
     pub fn new(lines: R) -> Result<Self, BadRecording> {
         let size = Size::DEFAULT;
-        let mut recording =
-            Recording { lines, line: 0, relative: false, at: Duration::ZERO, size, command: None };
+        let mut recording = Recording {
+            lines,
+            line: 0,
+            relative: false,
+            at: Duration::ZERO,
+            size,
+            began: None,
+            command: None,
+        };
         let header = recording.line()?.unwrap_or_default();
         let header = serde_json::from_str::<Header>(&header)
             .map_err(|error| recording.bad(Fault::Header(error.to_string())))?;
@@ -134,6 +148,9 @@ impl<R: BufRead> Recording<R> {
         };
         recording.relative = header.version == 3;
         recording.size = size_of(rows, cols);
+        // Beyond the year 5000 no calendar follows.
+        let since_1970 = header.timestamp.filter(|at| (0.0..1e11).contains(at)).map(Duration::from_secs_f64);
+        recording.began = since_1970.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
         recording.command = header.command;
         Ok(recording)
     }

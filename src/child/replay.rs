@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, FixedOffset, TimeDelta};
+
 use super::{
     prompt::Prompt,
     recording::Happened,
@@ -31,20 +33,23 @@ pub struct Replay {
     screen: Screen,
     reducer: Reducer,
     began: Instant,
+    /// What the clock showed then, if the recording says so.
+    clock: Option<DateTime<FixedOffset>>,
     /// What was told last.
     last: Option<(State, Option<String>)>,
     changes: Vec<Change>,
 }
 
 impl Replay {
-    /// Of a program with these rules, in a terminal of this size.
-    pub fn new(rules: &Rules, size: Size) -> Self {
+    /// Of a program with these rules, in a terminal of this size, begun when the clock showed that.
+    pub fn new(rules: &Rules, size: Size, clock: Option<DateTime<FixedOffset>>) -> Self {
         let began = Instant::now();
         let mut replay = Replay {
             screen: Screen::new(size),
             // There is no process, and so nothing of the terminal's foreground.
             reducer: Reducer::new(rules, 0, began),
             began,
+            clock,
             last: None,
             changes: Vec::new(),
         };
@@ -95,7 +100,9 @@ impl Replay {
     }
 
     fn look(&mut self, at: Duration) {
-        self.reducer.look(Sight::of(&self.screen).look(), self.began + at);
+        let passed = TimeDelta::from_std(at).ok();
+        let clock = self.clock.and_then(|clock| clock.checked_add_signed(passed?));
+        self.reducer.look(Sight::of(&self.screen, clock).look(), self.began + at);
         self.note(at);
     }
 
@@ -123,7 +130,7 @@ mod tests {
     use crate::child::rules::{Meaning, Rule, Sign};
 
     fn replay(rules: Rules, moments: &[(u64, Happened)]) -> Vec<String> {
-        let mut replay = Replay::new(&rules, Size { rows: 10, cols: 40 });
+        let mut replay = Replay::new(&rules, Size { rows: 10, cols: 40 }, None);
         let mut changes = Vec::new();
         for (ms, what) in moments {
             changes.extend(replay.play(Duration::from_millis(*ms), what));

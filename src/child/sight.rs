@@ -1,5 +1,7 @@
 //! What of a terminal the state is judged by, taken from a screen in one look.
 
+use chrono::{DateTime, FixedOffset};
+
 use super::{prompt::Shade, screen::Screen, state::Look};
 
 /// See the module.
@@ -12,11 +14,12 @@ pub(super) struct Sight {
     status: Option<String>,
     msg: Option<String>,
     progress: Option<String>,
+    clock: Option<DateTime<FixedOffset>>,
 }
 
 impl Sight {
-    /// What is there now.
-    pub(super) fn of(screen: &Screen) -> Self {
+    /// What is there, when the clock shows this.
+    pub(super) fn of(screen: &Screen, clock: Option<DateTime<FixedOffset>>) -> Self {
         let (text, shades) = screen.shaded();
         Sight {
             text,
@@ -25,6 +28,7 @@ impl Sight {
             status: screen.status().map(ToString::to_string),
             msg: screen.status().and_then(|status| status.msg.clone()),
             progress: screen.progress().map(|progress| progress.to_string()),
+            clock,
         }
     }
 
@@ -37,6 +41,7 @@ impl Sight {
             status: self.status.as_deref(),
             msg: self.msg.as_deref(),
             progress: self.progress.as_deref(),
+            clock: self.clock,
         }
     }
 }

@@ -3,11 +3,14 @@
 
 mod question;
 mod rule;
+mod until;
 
 use std::{
     fmt,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
+
+use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
 
 use self::{
     question::Question,
@@ -34,8 +37,11 @@ pub enum State {
         /// What it asks for, in a word or two.
         what: String,
     },
-    /// Out of quota or rate, as its screen says.
-    Limited,
+    /// Out of quota or rate, for now, as it says.
+    Limited {
+        /// When that ends, if it says so: within some seconds, as programs count them.
+        until: Option<SystemTime>,
+    },
     /// It ended.
     Exited(Exit),
     /// Its keeper is gone, and with it its exit status.
@@ -55,7 +61,7 @@ impl State {
             State::Idle => "idle",
             State::Busy => "busy",
             State::NeedsInput { .. } => "needs_input",
-            State::Limited => "limited",
+            State::Limited { .. } => "limited",
             State::Exited(_) => "exited",
             State::Lost => "lost",
             State::Unknown => "unknown",
@@ -72,6 +78,10 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             State::NeedsInput { what } => write!(f, "needs_input ({what})"),
+            State::Limited { until: Some(until) } => {
+                let until = DateTime::<Utc>::from(*until);
+                write!(f, "limited (until {})", until.to_rfc3339_opts(SecondsFormat::Secs, true))
+            }
             State::Exited(exit) => write!(f, "exited ({exit})"),
             other => f.write_str(other.word()),
         }
@@ -102,6 +112,8 @@ pub struct Look<'a> {
     pub msg: Option<&'a str>,
     /// How far it says it is (OSC 9;4): `running 50`.
     pub progress: Option<&'a str>,
+    /// The time on the clock of whoever looks, where it is known.
+    pub clock: Option<DateTime<FixedOffset>>,
 }
 
 /// The state with its reason; see the module.
@@ -360,7 +372,10 @@ impl Reducer {
                 (not_yet, "it begins to ask something, and has not drawn it yet".into())
             }
             Some(rule) if rule.meaning != Meaning::Idle || self.answered(now) => {
-                let state = rule.says(self.question.what());
+                let state = match rule.meaning {
+                    Meaning::Limited => self.limited(rule, look),
+                    _ => rule.says(self.question.what()),
+                };
                 // What else the same sign shows, such as how long it has been at work, is no other reason.
                 let same = self.decided == Some(rule.number) && state == self.state;
                 (state, if same { self.why.clone() } else { rule.why(look) })
@@ -409,6 +424,20 @@ impl Reducer {
         self.state = state;
         self.why = why;
         changed
+    }
+
+    /// Limited as a rule says. One that counts down tells the same end each time, but for some seconds.
+    fn limited(&self, rule: &Compiled, look: Look<'_>) -> State {
+        const SAME: Duration = Duration::from_secs(5);
+        let until = rule.group("until", look).zip(look.clock);
+        let until = until.and_then(|(words, clock)| until::until(words, clock));
+        if let (State::Limited { until: Some(before) }, Some(now)) = (&self.state, until)
+            && *before <= now + SAME
+            && now <= *before + SAME
+        {
+            return self.state.clone();
+        }
+        State::Limited { until }
     }
 
     /// Without a rule that holds: from the terminal, and from when it wrote.
@@ -479,7 +508,7 @@ impl Compiled {
             Meaning::Starting => State::Starting,
             Meaning::Busy => State::Busy,
             Meaning::NeedsInput => State::NeedsInput { what: what.unwrap_or(&self.what).to_owned() },
-            Meaning::Limited => State::Limited,
+            Meaning::Limited => State::Limited { until: None },
         }
     }
 }

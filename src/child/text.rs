@@ -95,7 +95,7 @@ const LINE_SEARCH: usize = 64 * 1024;
 /// So many moves over the screen, and one in so many bytes at least, make a redraw. A build log has none at all, a
 /// redraw one in each line.
 const REDRAW_MOVES: usize = 8;
-const REDRAW_BYTES: usize = 128;
+const REDRAW_BYTES: usize = 256;
 
 /// After a cut: the next line, else the next escape, where a parser's state is known too, else the next character.
 fn first_boundary(bytes: &[u8]) -> usize {
@@ -198,7 +198,9 @@ impl<F: FnMut(&Line, End)> Perform for Pen<'_, F> {
                 *self.moves += 1;
                 self.end(End::Line);
             }
-            ([], 'A' | 'B' | 'E' | 'F' | 'J' | 'L' | 'M' | 'S' | 'T' | 'r') => *self.moves += 1,
+            // So many lines are drawn again.
+            ([], 'A' | 'B' | 'E' | 'F') => *self.moves += count.min(100),
+            ([], 'J' | 'L' | 'M' | 'S' | 'T' | 'r') => *self.moves += 1,
             ([b'?'], 'h') if params.iter().any(|param| matches!(param[0], 47 | 1047 | 1049)) => {
                 *self.alternate = true;
             }
@@ -325,6 +327,10 @@ mod tests {
         let frame = "\x1b[2K\x1b[1A".repeat(10) + &"some text\r\n".repeat(10);
         assert!(clean(frame.repeat(3).as_bytes(), Start::Clean).redraws);
         assert!(clean(b"\x1b[?1049h\x1b[Hvi", Start::Clean).redraws);
+        // pi's spinner, with the colours of a frame of its composer now and then.
+        let spinner =
+            "\x1b[3A\r\x1b[2K * Working...\x1b[3B\x1b[1G".repeat(10) + &"\x1b[38;2;80;80;80m-".repeat(300);
+        assert!(clean(spinner.repeat(3).as_bytes(), Start::Clean).redraws);
         assert!(!clean(b"\x1b[H\x1b[2Jcleared\n", Start::Clean).redraws);
     }
 

@@ -3,6 +3,7 @@
 
 use std::{fs::File, io::BufReader, path::PathBuf, process::ExitCode};
 
+use chrono::{DateTime, Local};
 use serde_json::{Value, json};
 
 use super::{
@@ -73,7 +74,8 @@ fn replay(file: &PathBuf, preset: Option<&str>, as_json: bool) -> Result<ExitCod
     let said = |error: &dyn std::fmt::Display| Fail::Said(format!("{}: {error}", file.display()));
     let opened = File::open(file).map_err(|error| said(&error))?;
     let mut recording = Recording::new(BufReader::new(opened)).map_err(|error| said(&error))?;
-    let mut replay = Replay::new(&rules, recording.size());
+    let clock = recording.began().map(|began| DateTime::<Local>::from(began).fixed_offset());
+    let mut replay = Replay::new(&rules, recording.size(), clock);
     let mut told = Vec::new();
     let mut tell = |changes: Vec<Change>| {
         for change in changes {

@@ -161,8 +161,10 @@ fn python() {
 }
 
 /// What people and models write about the programs, and what programs show of them.
-const TALK: [&str; 16] = [
+const TALK: [&str; 18] = [
     "esc to interrupt",
+    "429 too much · retrying in 3s · attempt 3/10\nmanual mode on  ·  esc to interrupt",
+    "Error: 429 too much\n\n ⠸ Retrying (2/3) in 3s... (escape to cancel)\nis what it shows",
     "• Working (5s • esc to interrupt)",
     "manual mode on  ·  esc to interrupt",
     "responding Thinking... (esc to cancel, 3s) ? for shortcuts",

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use compere::{
     child::{
         recording::{Happened, Recording},
@@ -19,7 +20,8 @@ fn replayed(name: &str) -> Vec<Change> {
     let presets = Presets::load(PresetDirs::default());
     let preset = presets.get(name.split('-').next().unwrap()).unwrap();
     let mut recording = Recording::new(&file[..]).unwrap();
-    let mut replay = Replay::new(&preset.state, recording.size());
+    let clock = recording.began().map(|began| DateTime::<Utc>::from(began).fixed_offset());
+    let mut replay = Replay::new(&preset.state, recording.size(), clock);
     let (mut changes, mut end) = (Vec::new(), Duration::ZERO);
     while let Some(moment) = recording.moment().unwrap() {
         changes.extend(replay.play(moment.at, &moment.what));
@@ -59,7 +61,9 @@ fn a_turn_is_idle_before_and_after_and_never_between() {
 fn an_error_leaves_a_program_at_its_prompt_and_a_retry_does_not() {
     check("claude-error", &["starting", "idle", "busy", "idle"]);
     check("codex-error", &["starting", "idle", "busy", "idle"]);
-    check("pi-retry", &["starting", "idle", "busy"]);
+    let limited = |at: &str| format!("limited (until 2026-11-25T12:00:{at}Z)");
+    check("pi-retry", &["starting", "idle", "busy", &limited("05"), "busy"]);
+    check("claude-retry", &["starting", "idle", "busy", &limited("05")]);
 }
 
 #[test]
@@ -84,6 +88,8 @@ fn what_is_told_of_them() {
         "opencode-question",
         "qwen-turn",
         "pi-turn",
+        "pi-retry",
+        "claude-retry",
     ] {
         told += &format!("\n== {name}\n");
         for Change { at, state, why, prompt } in replayed(name) {

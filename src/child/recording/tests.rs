@@ -38,6 +38,18 @@ fn both_versions_are_read() {
     assert_eq!(read(V2.as_bytes()).unwrap(), []);
 }
 
+#[test]
+fn when_it_was_made_is_known_unless_that_is_nonsense() {
+    let began = |timestamp: &str| {
+        let header = format!("{{\"version\": 2, \"width\": 80, \"height\": 24, \"timestamp\": {timestamp}}}");
+        Recording::new(header.as_bytes()).unwrap().began()
+    };
+    assert_eq!(began("1000.5"), Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_500)));
+    for nonsense in ["-1", "1e300", "1e12", "null"] {
+        assert_eq!(began(nonsense), None, "{nonsense}");
+    }
+}
+
 #[track_caller]
 fn refused(text: &[u8], line: usize, why: &str) {
     let error = read(text).unwrap_err();

@@ -72,6 +72,11 @@ impl Compiled {
         format!("its {word} shows {:?}{told} (rule {number})", self.shows(look).unwrap_or_default())
     }
 
+    /// What a group of its pattern matches.
+    pub(super) fn group<'a>(&self, name: &str, look: Look<'a>) -> Option<&'a str> {
+        Some(self.pattern.captures(self.on.text(look)?)?.name(name)?.as_str())
+    }
+
     /// How it fares on what is seen.
     pub(super) fn tried(&self, look: Look<'_>, first: bool) -> Tried {
         Tried {

@@ -13,13 +13,23 @@ struct Told {
     status: Option<String>,
     msg: Option<String>,
     progress: Option<String>,
+    clock: Option<DateTime<FixedOffset>>,
 }
 
 impl Told {
     fn new(rules: Rules) -> Self {
         let start = Instant::now();
         let reducer = Reducer::new(&rules, CHILD, start);
-        Told { reducer, start, screen: String::new(), title: None, status: None, msg: None, progress: None }
+        Told {
+            reducer,
+            start,
+            screen: String::new(),
+            title: None,
+            status: None,
+            msg: None,
+            progress: None,
+            clock: None,
+        }
     }
 
     fn at(&self, ms: u64) -> Instant {
@@ -56,6 +66,7 @@ impl Told {
             msg: self.msg.as_deref(),
             progress: self.progress.as_deref(),
             shades: &[],
+            clock: self.clock,
         };
         self.reducer.look(look, self.start + Duration::from_millis(ms));
         assert_eq!(self.reducer.state().to_string(), state, "at {ms} ms: {}", self.reducer.why());
@@ -336,4 +347,18 @@ fn what_a_program_shows_in_passing_counts_once_it_lasts() {
     told.prints(9200, "ctrl+p cmd").is(9210, "busy").is(9700, "busy");
     assert_eq!(told.reducer.deadline(), Some(told.at(9710)));
     told.is(9710, "idle");
+}
+
+#[test]
+fn a_limit_has_an_end_that_a_countdown_does_not_move() {
+    let rules = vec![rule(Sign::Bottom, r"retrying in (?<until>[^·]+?) ·", Meaning::Limited)];
+    let mut told = Told::new(Rules { rules, ..Rules::default() });
+    let clock = |at: &str| Some(DateTime::parse_from_rfc3339(at).unwrap());
+    told.clock = clock("2026-11-25T12:00:00Z");
+    told.prints(10, "429 · retrying in 18s · attempt 6").is(20, "limited (until 2026-11-25T12:00:18Z)");
+    told.clock = clock("2026-11-25T12:00:09.900Z");
+    told.prints(9910, "429 · retrying in 9s · attempt 6").is(9920, "limited (until 2026-11-25T12:00:18Z)");
+    told.prints(9930, "429 · retrying in 37s · attempt 7").is(9940, "limited (until 2026-11-25T12:00:46Z)");
+    told.prints(9950, "429 · retrying in a while · attempt 7").is(9960, "limited");
+    assert_eq!(told.reducer.state(), &State::Limited { until: None });
 }

@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
+use chrono::Local;
+
 use super::Task;
 use crate::child::{Shown, explain::Explained, sight::Sight};
 
 impl Task {
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
     pub(super) fn look(&mut self, now: Instant) {
-        let sight = Sight::of(&self.screen);
+        let sight = Sight::of(&self.screen, Some(Local::now().fixed_offset()));
         self.look_for_composer(now);
         self.reducer.look(sight.look(), now);
         if self.looked_at != self.screen.version() {
@@ -22,7 +24,8 @@ impl Task {
         // What is told is what holds now.
         self.look(now);
         self.publish();
-        let mut explained = self.reducer.explain(Sight::of(&self.screen).look(), now);
+        let mut explained =
+            self.reducer.explain(Sight::of(&self.screen, Some(Local::now().fixed_offset())).look(), now);
         let (status, text) = (self.status.borrow(), self.screen.text(0));
         explained.since_ms = status.since.elapsed().map_or(0, |since| since.as_millis() as u64);
         let signs = &mut explained.signs;
