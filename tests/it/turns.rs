@@ -1,7 +1,10 @@
 //! Reports and the ends of waits that are typed to a parent as turns of its own, and reminders. The parents are stand-ins
 //! for agents; their calls are made by clients under their identity.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use compere::{
     id::Caller,
@@ -67,7 +70,9 @@ impl Family {
     async fn queued(&self, company: &Company, count: usize) {
         let found = company.registry().family(Caller::Person).remove(0);
         let mut changes = found.child.changes();
-        changes.wait_for(|status| status.queued == count).await.unwrap();
+        let reached = changes.wait_for(|status| status.queued == count);
+        let reached = tokio::time::timeout(Duration::from_secs(30), reached).await;
+        reached.unwrap_or_else(|_| panic!("never {count} queued")).unwrap();
     }
 
     fn told(&self) -> Vec<String> {
