@@ -142,7 +142,7 @@ fn begin(bench: &mut Bench, child: &str, script: &str) -> Result<(usize, Event),
     let told = bench.send(child, &format!("{mark} [[{script}]]"), 30_000);
     let like = |event: &Event| event.is(&who, "heard") && event.text.contains(&mark);
     let heard = bench.stage.model.first(from, ARRIVE, like);
-    let (_, heard) = heard.ok_or_else(|| format!("the script did not arrive: {told:?}"))?;
+    let (_, heard) = heard.ok_or_else(|| format!("the script did not arrive: {}", told.words))?;
     Ok((from, heard))
 }
 
@@ -155,7 +155,7 @@ fn ended(bench: &Bench, from: usize, request: u64, within: Duration) -> Result<E
 }
 
 fn wrong(problems: Vec<String>) -> Verdict {
-    if problems.is_empty() { Verdict::Arrived } else { Verdict::Wrong(problems.join("; ")) }
+    if problems.is_empty() { Verdict::GOOD } else { Verdict::Wrong(problems.join("; ")) }
 }
 
 /// A turn in whose middle the model is silent. Somebody waits for its end meanwhile.
@@ -257,7 +257,7 @@ fn error(bench: &mut Bench) -> Try {
     settled?;
     let idle = first(&samples, end, "idle").ok_or("never seen to be idle")?;
     bench.measure("idle after an error", idle - end);
-    Ok(Verdict::Arrived)
+    Ok(Verdict::GOOD)
 }
 
 /// The program is killed by somebody else.
@@ -277,5 +277,5 @@ fn exit(bench: &mut Bench) -> Try {
     bench.note(format!("killed at {killed}, woken at {woken}; {row}; {:?}", changes(&samples)));
     bench.renew()?;
     let told = row["state"].as_str().unwrap_or_default().contains("signal 9") || row["exit"]["signal"] == 9;
-    Ok(if told { Verdict::Arrived } else { Verdict::Wrong(format!("it was killed, and said to be {row}")) })
+    Ok(if told { Verdict::GOOD } else { Verdict::Wrong(format!("it was killed, and said to be {row}")) })
 }

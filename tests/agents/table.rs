@@ -9,6 +9,8 @@ use crate::{judge::Verdict, programs::Program};
 pub(crate) struct Tally {
     pub(crate) tries: usize,
     pub(crate) arrived: usize,
+    /// Those of them of which no receipt said that the program was seen to take them.
+    pub(crate) unseen: usize,
     pub(crate) refused: usize,
     pub(crate) lied: usize,
     /// The first that did not hold, in words.
@@ -19,7 +21,10 @@ impl Tally {
     pub(crate) fn add(&mut self, verdict: &Verdict) {
         self.tries += 1;
         match verdict {
-            Verdict::Arrived => self.arrived += 1,
+            Verdict::Arrived { seen } => {
+                self.arrived += 1;
+                self.unseen += usize::from(!seen);
+            }
             Verdict::Refused(_) => self.refused += 1,
             Verdict::Lied(why) => {
                 self.lied += 1;
@@ -44,6 +49,9 @@ impl Tally {
         };
         if self.refused > 0 && self.refused < self.tries {
             word += &format!(", {} refused", self.refused);
+        }
+        if self.unseen > 0 {
+            word += &format!(", {} unseen", self.unseen);
         }
         if self.lied > 0 {
             word += &format!(", {} lied", self.lied);
