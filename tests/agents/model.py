@@ -298,16 +298,17 @@ class Conversations:
             pairs = zip(known, marks)
             return next((at for at, (left, right) in enumerate(pairs) if left != right), min(len(known), len(marks)))
 
-        best = max(self.all, key=common, default=None)
-        shared = common(best) if best is not None else 0
-        # What was heard stays heard, whatever a program leaves out of its history afterwards.
-        heard = {mark for known in self.all for mark in known[shared:]} if shared else set()
-        fresh = [at for at in range(shared, len(marks)) if marks[at] not in heard]
-        if shared and best is not None and shared == len(best):
+        best = max(self.all, key=common, default=[])
+        shared = common(best)
+        if shared and shared == len(best):
             best += marks[shared:]
-        elif shared < len(marks):
+            return texts[shared:]
+        # Another conversation, or one with another history: a program leaves something out, or has a helper look at it.
+        # What was heard before stays heard.
+        heard = {mark for known in self.all for mark in known}
+        if shared < len(marks):
             self.all = self.all[-MOST_CONVERSATIONS + 1 :] + [marks]
-        return [texts[at] for at in fresh]
+        return [text for text, mark in zip(texts[shared:], marks[shared:]) if mark not in heard]
 
 
 class Log:
@@ -854,8 +855,9 @@ def self_test():
         # One was left out of the history; one comes again.
         (["a", "b", "c", "d"], ["d"]),
         (["a", "b", "b", "c", "a"], ["a"]),
-        # Another conversation.
+        # Another conversation; a helper that looks at one.
         (["x"], ["x"]),
+        (["look at this", "a", "b", "b", "c", "a"], ["look at this"]),
         (["a", "b", "b", "c", "a", "e"], ["e"]),
         ([], []),
     ]:
