@@ -28,10 +28,11 @@ const SAMPLE: Duration = Duration::from_millis(100);
 const LAG_MS: i64 = 1_000;
 
 /// What is tried.
-pub(crate) const CELLS: [Cell; 4] = [
+pub(crate) const CELLS: [Cell; 5] = [
     Cell { name: "idle, busy, idle, with 15 s of silence", fits: |_| true, run: turn },
     Cell { name: "busy, needs_input, busy, idle", fits: |program| program.asks, run: question },
     Cell { name: "an error of the model's, idle", fits: |_| true, run: error },
+    Cell { name: "an error that is tried again, busy, idle", fits: |_| true, run: again },
     Cell { name: "killed, exited", fits: |_| true, run: exit },
 ];
 
@@ -258,6 +259,26 @@ fn error(bench: &mut Bench) -> Try {
     let idle = first(&samples, end, "idle").ok_or("never seen to be idle")?;
     bench.measure("idle after an error", idle - end);
     Ok(Verdict::GOOD)
+}
+
+/// The model answers with an error first; the program waits, and asks again by itself.
+fn again(bench: &mut Bench) -> Try {
+    let child = bench.child()?;
+    let sampler = Sampler::start(bench.stage.another_host()?, &child);
+    let (from, heard) = begin(bench, &child, "fail 500 2 ;; say better now")?;
+    let who = bench.who();
+    let done = |event: &Event| event.is(&who, "ended") && event.how == "done" && event.id > heard.id;
+    let done = bench.stage.model.first(from, Duration::from_secs(60), done);
+    let (_, done) = done.ok_or("it has not asked again within a minute")?;
+    bench.settle(&child)?;
+    let samples = sampler.end();
+    bench.note(format!("asked at {}, answered at {}; {:?}", heard.at, done.at, changes(&samples)));
+    let others = others(&samples, heard.at + LAG_MS, done.at, "busy");
+    let idle = first(&samples, done.at, "idle").ok_or("never seen to be idle")?;
+    bench.measure("idle after the answer to a second try", idle - done.at);
+    let problems = (!others.is_empty())
+        .then(|| format!("said to be {} while it waited to ask again", others.join(", ")));
+    Ok(wrong(problems.into_iter().collect()))
 }
 
 /// The program is killed by somebody else.

@@ -91,8 +91,13 @@ impl Seen {
     pub(crate) fn lines(&self, families: &[(&str, Vec<&str>)], programs: &[Program]) -> Vec<String> {
         let programs: Vec<&str> = programs.iter().map(|program| program.name).collect();
         let mut lines = Vec::new();
-        for (family, cells) in families.iter().filter(|(_, cells)| !cells.is_empty()) {
-            lines.extend(table(family, cells, &programs, |cell, program| {
+        for (family, cells) in families {
+            let tried = |cell: &&&str| self.tallies.keys().any(|(name, _)| name == **cell);
+            let cells: Vec<&str> = cells.iter().filter(tried).copied().collect();
+            if cells.is_empty() {
+                continue;
+            }
+            lines.extend(table(family, &cells, &programs, |cell, program| {
                 self.tallies.get(&(cell.to_owned(), program.to_owned())).map(Tally::word)
             }));
             lines.push(String::new());
