@@ -14,6 +14,7 @@ mod again;
 mod asks;
 mod boundary;
 mod cli;
+mod delivery;
 mod ends;
 mod explain;
 mod fake_agent;
