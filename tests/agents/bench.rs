@@ -68,12 +68,13 @@ impl<'a> Bench<'a> {
         self.notes.push(note.into());
     }
 
-    pub(crate) fn spawn(&self, more: &Value) -> Result<String, String> {
+    /// Spawns a child of the program, with whatever else is to be said; answers its row.
+    pub(crate) fn spawn(&self, more: &Value) -> Result<Value, String> {
         let mut arguments = json!({"preset": self.program.name, "rows": 40, "cols": 120});
         for (name, value) in more.as_object().into_iter().flatten() {
             arguments[name] = value.clone();
         }
-        self.stage.spawn(&arguments)
+        self.stage.call("spawn", &arguments)
     }
 
     /// The child, started if there is none, at its prompt, with nothing under way.
@@ -81,7 +82,7 @@ impl<'a> Bench<'a> {
         let child = match &self.child {
             Some(child) => child.clone(),
             None => {
-                let child = self.spawn(&json!({}))?;
+                let child = id(&self.spawn(&json!({}))?);
                 self.child = Some(child.clone());
                 self.stage.becomes(&child, "idle", START)?;
                 child
@@ -124,11 +125,15 @@ impl<'a> Bench<'a> {
     }
 
     /// Sends a message, and answers what was told of it.
-    pub(crate) fn send(&mut self, child: &str, text: &str, wait_ms: u64) -> Told {
-        let ask = json!({"to": child, "message": text, "wait_ms": wait_ms});
-        let receipt = self.stage.call("send_message_to", &ask);
-        self.note(format!("receipt: {receipt:?}"));
-        Told::of(&receipt)
+    pub(crate) fn send(&mut self, child: &str, text: &str, wait_ms: u64) -> Receipt {
+        self.send_as(&json!({"to": child, "message": text, "wait_ms": wait_ms}))
+    }
+
+    /// The same, with whatever else is to be said.
+    pub(crate) fn send_as(&mut self, ask: &Value) -> Receipt {
+        let receipt = Receipt::of(self.stage.call("send_message_to", ask));
+        self.note(format!("receipt: {}", receipt.words));
+        receipt
     }
 
     /// All that the model has heard of it since then.
@@ -137,9 +142,10 @@ impl<'a> Bench<'a> {
         self.stage.model.all(from, like).into_iter().map(|event| (self.program.bare)(&event.text)).collect()
     }
 
-    /// Waits for its arrival, or long enough to say that it does not come, and for what follows it; then judges.
-    pub(crate) fn judge(&mut self, sent: &Sent, told: &Told, from: usize) -> Verdict {
-        let patience = if matches!(told, Told::Refused(_)) { NOTHING } else { ARRIVE };
+    /// Waits for its arrival, or long enough to say that it does not come, and for what follows it; then judges that by
+    /// what was told of it, then and now.
+    pub(crate) fn judge(&mut self, sent: &Sent, receipt: &Receipt, from: usize) -> Verdict {
+        let patience = if matches!(receipt.told, Told::Refused(_)) { NOTHING } else { ARRIVE };
         let who = self.who();
         let like = |event: &Event| event.is(&who, "heard") && event.text.contains(&sent.mark);
         self.stage.model.first(from, patience, like);
@@ -147,7 +153,13 @@ impl<'a> Bench<'a> {
         let heard = self.heard(sent, from);
         self.note(format!("heard: {heard:?}"));
         self.past.push((sent.clone(), heard.len()));
-        judge(sent, told, &heard)
+        let last = receipt.delivery.as_ref().and_then(|delivery| {
+            let ask = json!({"delivery": delivery, "wait_ms": 2_000});
+            let last = self.stage.call("send_message_to", &ask);
+            self.note(format!("receipt in the end: {last:?}"));
+            last.is_ok().then(|| Told::of(&last))
+        });
+        judge(sent, &receipt.told, last.as_ref().unwrap_or(&receipt.told), &heard)
     }
 
     /// What came of earlier messages after they were judged, which must be nothing.
@@ -198,6 +210,34 @@ impl<'a> Bench<'a> {
     pub(crate) fn end(mut self) -> Result<(), String> {
         drop(self.other.take());
         self.stage.end()
+    }
+}
+
+/// The id in a child's row.
+pub(crate) fn id(row: &Value) -> String {
+    row["child"].as_str().unwrap_or_default().to_owned()
+}
+
+/// What was told of a message.
+pub(crate) struct Receipt {
+    pub(crate) told: Told,
+    /// As it was written.
+    pub(crate) words: String,
+    delivery: Option<String>,
+}
+
+impl Receipt {
+    pub(crate) fn of(answer: Result<Value, String>) -> Receipt {
+        let delivery =
+            answer.as_ref().ok().and_then(|receipt| receipt["delivery"].as_str().map(str::to_owned));
+        let words = answer.as_ref().map_or_else(Clone::clone, Value::to_string);
+        Receipt { told: Told::of(&answer), words, delivery }
+    }
+
+    /// What a spawn tells of its message: that it will be delivered, and as what.
+    pub(crate) fn of_spawn(row: &Value) -> Receipt {
+        let delivery = row["delivery"].as_str().map(str::to_owned);
+        Receipt { told: Told::Waits("it was spawned with it".into()), words: row.to_string(), delivery }
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
-    bench::{ARRIVE, Bench, SETTLE},
-    judge::{Sent, Told, Verdict},
+    bench::{ARRIVE, Bench, Receipt, SETTLE, id},
+    judge::{Sent, Verdict},
     model::Event,
     programs::Program,
     stage::START,
@@ -26,15 +26,21 @@ pub(crate) struct Cell {
 const ALL: fn(Program) -> bool = |_| true;
 
 /// The cells of the matrix. What is longest comes last, since programs send their history with each request.
-pub(crate) const CELLS: [Cell; 14] = [
+pub(crate) const CELLS: [Cell; 16] = [
     Cell { name: "short", fits: ALL, run: |bench| plain(bench, |mark| format!("Hello {mark}")) },
     Cell { name: "5 lines", fits: ALL, run: |bench| plain(bench, five_lines) },
     Cell { name: "leading !", fits: ALL, run: |bench| harmless(bench, |mark| format!("!touch {mark}.ran")) },
     Cell { name: "leading /word", fits: ALL, run: |bench| plain(bench, |mark| format!("/help {mark}")) },
     Cell { name: "trailing \\", fits: ALL, run: |bench| plain(bench, |mark| format!("in C:\\{mark}\\")) },
+    Cell {
+        name: "@word at its end",
+        fits: ALL,
+        run: |bench| plain(bench, |mark| format!("{mark} by @work")),
+    },
     Cell { name: "embedded ESC[201~", fits: ALL, run: |bench| harmless(bench, end_of_paste) },
     Cell { name: "emoji and wide", fits: ALL, run: |bench| plain(bench, wide) },
     Cell { name: "while busy", fits: ALL, run: while_busy },
+    Cell { name: "while busy, now", fits: ALL, run: while_busy_now },
     Cell { name: "at a permission dialog", fits: |program| program.asks, run: at_a_dialog },
     Cell { name: "two senders at once", fits: ALL, run: two_senders },
     Cell { name: "before ready", fits: ALL, run: before_ready },
@@ -99,26 +105,66 @@ fn harmless(bench: &mut Bench, text: impl Fn(&str) -> String) -> Try {
     if ran { Ok(Verdict::Wrong("what the message named was run".into())) } else { verdict }
 }
 
-/// A message to a program whose model is answering.
+/// A message to a program whose model is answering, which must not disturb that.
 fn while_busy(bench: &mut Bench) -> Try {
-    let (first, second, who) = (bench.mark(), bench.mark(), bench.who());
-    let child = bench.child()?;
-    let from = bench.stage.model.now();
-    let busy = bench.message(&first, format!("{first} [[hold {first}]]"));
-    let told_first = bench.send(&child, &busy.text, 30_000);
-    let model = bench.stage.model;
-    let begun = model.first(from, ARRIVE, |event| event.is(&who, "heard") && event.text.contains(&first));
-    let (_, answer) = begun.ok_or_else(|| format!("the message before it did not arrive: {told_first:?}"))?;
-    is_busy(bench, &child)?;
-    let sent = bench.message(&second, format!("Meanwhile {second}"));
-    let told = bench.send(&child, &sent.text, 3_000);
-    let cut = |event: &Event| event.id == answer.id && event.is(&who, "ended") && event.how == "cut";
-    // What would cut it does so at once.
-    let cut = bench.stage.model.first(from, Duration::from_millis(500), cut).is_some();
-    bench.stage.model.release(&first);
-    let verdict = bench.judge(&sent, &told, from).and(bench.judge(&busy, &told_first, from));
-    let settled = bench.settle(&child);
+    let busy = Busy::begin(bench)?;
+    let mark = bench.mark();
+    let sent = bench.message(&mark, format!("Meanwhile {mark}"));
+    let told = bench.send(&busy.child, &sent.text, 3_000);
+    let cut = busy.is_cut(bench);
+    bench.stage.model.release(&busy.sent.mark);
+    let verdict = bench.judge(&sent, &told, busy.from).and(busy.judge(bench));
+    let settled = bench.settle(&busy.child);
     then(if cut { Verdict::Wrong("it cut the running answer off".into()) } else { verdict }, settled)
+}
+
+/// The same, but at once: what runs may be cut off for it.
+fn while_busy_now(bench: &mut Bench) -> Try {
+    let busy = Busy::begin(bench)?;
+    let mark = bench.mark();
+    let sent = bench.message(&mark, format!("At once {mark}"));
+    let ask = json!({"to": busy.child, "message": sent.text, "wait_ms": 5_000, "now": true});
+    let told = bench.send_as(&ask);
+    busy.is_cut(bench);
+    bench.stage.model.release(&busy.sent.mark);
+    let verdict = bench.judge(&sent, &told, busy.from).and(busy.judge(bench));
+    let settled = bench.settle(&busy.child);
+    then(verdict, settled)
+}
+
+/// A program whose model is answering, until it is released.
+struct Busy {
+    child: String,
+    sent: Sent,
+    told: Receipt,
+    from: usize,
+    request: u64,
+}
+
+impl Busy {
+    fn begin(bench: &mut Bench) -> Result<Busy, String> {
+        let (mark, who, child) = (bench.mark(), bench.who(), bench.child()?);
+        let from = bench.stage.model.now();
+        let sent = bench.message(&mark, format!("{mark} [[hold {mark}]]"));
+        let told = bench.send(&child, &sent.text, 30_000);
+        let like = |event: &Event| event.is(&who, "heard") && event.text.contains(&mark);
+        let heard = bench.stage.model.first(from, ARRIVE, like);
+        let (_, heard) =
+            heard.ok_or_else(|| format!("the message before it did not arrive: {}", told.words))?;
+        is_busy(bench, &child)?;
+        Ok(Busy { child, sent, told, from, request: heard.id })
+    }
+
+    /// Whether the program has cut that answer off: what does it, does so at once.
+    fn is_cut(&self, bench: &Bench) -> bool {
+        let who = bench.who();
+        let cut = |event: &Event| event.id == self.request && event.is(&who, "ended") && event.how == "cut";
+        bench.stage.model.first(self.from, Duration::from_millis(500), cut).is_some()
+    }
+
+    fn judge(&self, bench: &mut Bench) -> Verdict {
+        bench.judge(&self.sent, &self.told, self.from)
+    }
 }
 
 /// Waits until the child is seen to be busy.
@@ -145,7 +191,7 @@ fn at_a_dialog(bench: &mut Bench) -> Try {
     let asking = format!("{first} [[shell touch {first}.asked ;; say done]]");
     let told = bench.send(&child, &asking, 30_000);
     let asks = bench.stage.becomes(&child, "needs_input", ARRIVE);
-    asks.map_err(|why| format!("it did not ask: {why}; {told:?}"))?;
+    asks.map_err(|why| format!("it did not ask: {why}; {}", told.words))?;
     let sent = bench.message(&second, format!("Do it {second}"));
     let told = bench.send(&child, &sent.text, 3_000);
     // What would answer it does so at once.
@@ -154,10 +200,13 @@ fn at_a_dialog(bench: &mut Bench) -> Try {
         bench.stage.model.first(from, Duration::from_millis(1500), result).is_some() || file.exists();
     let state = bench.stage.state(&child)?;
     if answered {
-        return Ok(Verdict::Wrong(format!("it answered the dialog; the receipt: {told:?}")));
+        return Ok(Verdict::Wrong(format!("it answered the dialog; the receipt: {}", told.words)));
     }
     if !state.starts_with("needs_input") {
-        return Ok(Verdict::Wrong(format!("the dialog is gone, and nothing was run: {state}; {told:?}")));
+        return Ok(Verdict::Wrong(format!(
+            "the dialog is gone, and nothing was run: {state}; {}",
+            told.words
+        )));
     }
     let keys = bench.stage.call("send_keys", &json!({"to": child, "keys": bench.program.yes}));
     bench.note(format!("keys: {keys:?}"));
@@ -189,7 +238,7 @@ fn two_senders(bench: &mut Bench) -> Try {
     };
     bench.note(format!("receipts: {left:?} {right:?}"));
     let verdicts =
-        [(0, left), (1, right)].map(|(at, receipt)| bench.judge(&sent[at], &Told::of(&receipt), from));
+        [(0, left), (1, right)].map(|(at, receipt)| bench.judge(&sent[at], &Receipt::of(receipt), from));
     let settled = bench.settle(&child);
     let [first, second] = verdicts;
     then(first.and(second), settled)
@@ -200,7 +249,7 @@ fn before_ready(bench: &mut Bench) -> Try {
     let mark = bench.mark();
     let sent = bench.message(&mark, format!("Early {mark}"));
     let from = bench.stage.model.now();
-    let child = bench.spawn(&json!({}))?;
+    let child = id(&bench.spawn(&json!({}))?);
     let told = bench.send(&child, &sent.text, 50_000);
     let verdict = bench.judge(&sent, &told, from);
     ends(bench, &child, verdict)
@@ -211,11 +260,12 @@ fn first_message(bench: &mut Bench) -> Try {
     let mark = bench.mark();
     let sent = bench.message(&mark, format!("First {mark}"));
     let from = bench.stage.model.now();
-    let child = bench.spawn(&json!({"message": sent.text}))?;
+    let row = bench.spawn(&json!({"message": sent.text}))?;
+    let child = id(&row);
     let who = bench.who();
     let like = |event: &Event| event.is(&who, "heard") && event.text.contains(&mark);
     bench.stage.model.first(from, START, like);
-    let verdict = bench.judge(&sent, &Told::Waits("it was spawned with it".into()), from);
+    let verdict = bench.judge(&sent, &Receipt::of_spawn(&row), from);
     ends(bench, &child, verdict)
 }
 

@@ -7,7 +7,8 @@ pub(crate) struct Sent {
     pub(crate) mark: String,
     /// As it was given to compere.
     pub(crate) text: String,
-    /// As it is to arrive: without control characters. Spaces around it are the shields and the program's own affair.
+    /// As it is to arrive: without control characters. What is blank around it are the shields and the program's own
+    /// affair.
     pub(crate) wanted: String,
 }
 
@@ -19,15 +20,22 @@ impl Sent {
     }
 
     fn is(&self, heard: &str) -> bool {
-        heard.trim_matches(' ') == self.wanted.trim_matches(' ')
+        bare(heard) == bare(&self.wanted)
     }
+}
+
+/// Without spaces around it, nor the blank that shields a command where a space would not (U+2800).
+fn bare(text: &str) -> &str {
+    text.trim_matches([' ', '\u{2800}'])
 }
 
 /// What a receipt, or an error in its place, said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// That it is with the program: `typed` or `submitted`.
-    Arrived(String),
+    /// That the program was seen to take it: `submitted`.
+    Seen,
+    /// That the terminal took it: `typed`.
+    Typed(String),
     /// That its turn comes: `queued` or `held`.
     Waits(String),
     /// That nothing was typed.
@@ -49,7 +57,8 @@ impl Told {
             None => status.to_owned(),
         };
         match status {
-            "typed" | "submitted" => Told::Arrived(words),
+            "submitted" => Told::Seen,
+            "typed" => Told::Typed(words),
             "queued" | "held" => Told::Waits(words),
             "refused" => Told::Refused(words),
             _ => Told::Unknown(words),
@@ -60,8 +69,8 @@ impl Told {
 /// How a try ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The exact text, once.
-    Arrived,
+    /// The exact text, once; and whether a receipt said so.
+    Arrived { seen: bool },
     /// It did not arrive, and the receipt said so.
     Refused(String),
     /// The receipt said more than happened.
@@ -71,31 +80,42 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// All is as it was promised.
+    pub(crate) const GOOD: Verdict = Verdict::Arrived { seen: true };
+
     /// The worse of two.
     pub(crate) fn and(self, other: Verdict) -> Verdict {
         let rank = |verdict: &Verdict| match verdict {
-            Verdict::Arrived => 0,
-            Verdict::Refused(_) => 1,
-            Verdict::Wrong(_) => 2,
-            Verdict::Lied(_) => 3,
+            Verdict::Arrived { seen: true } => 0,
+            Verdict::Arrived { seen: false } => 1,
+            Verdict::Refused(_) => 2,
+            Verdict::Wrong(_) => 3,
+            Verdict::Lied(_) => 4,
         };
         if rank(&other) > rank(&self) { other } else { self }
     }
 
     /// Whether it is what was promised.
     pub(crate) fn holds(&self) -> bool {
-        matches!(self, Verdict::Arrived | Verdict::Refused(_))
+        matches!(self, Verdict::Arrived { .. } | Verdict::Refused(_))
     }
 }
 
-/// Judges, given all texts with its mark that the model has heard.
-pub(crate) fn judge(sent: &Sent, told: &Told, heard: &[String]) -> Verdict {
+/// Judges what was told first and in the end, given all texts with its mark that the model has heard.
+pub(crate) fn judge(sent: &Sent, first: &Told, last: &Told, heard: &[String]) -> Verdict {
+    let (first, last) = (once(sent, first, heard), once(sent, last, heard));
+    // What was not seen at first may be seen later.
+    if last == (Verdict::Arrived { seen: true }) && first.holds() { last } else { first.and(last) }
+}
+
+fn once(sent: &Sent, told: &Told, heard: &[String]) -> Verdict {
     let whole = heard.iter().filter(|text| sent.is(text)).count();
     match (told, heard.len(), whole) {
         (Told::Refused(words), 0, _) => Verdict::Refused(words.clone()),
         (Told::Refused(words), _, _) => Verdict::Lied(format!("it arrived, and the receipt said {words}")),
-        (_, 1, 1) => Verdict::Arrived,
-        (Told::Arrived(words), 0, _) => {
+        (_, 1, 1) => Verdict::Arrived { seen: *told == Told::Seen },
+        (Told::Seen, 0, _) => Verdict::Lied("it did not arrive, and the receipt said submitted".into()),
+        (Told::Typed(words), 0, _) => {
             Verdict::Lied(format!("it did not arrive, and the receipt said {words}"))
         }
         (Told::Waits(words) | Told::Unknown(words), 0, _) => {
@@ -109,7 +129,7 @@ pub(crate) fn judge(sent: &Sent, told: &Told, heard: &[String]) -> Verdict {
 
 /// Where two texts begin to differ.
 fn difference(wanted: &str, heard: &str) -> String {
-    let (wanted, heard) = (wanted.trim_matches(' '), heard.trim_matches(' '));
+    let (wanted, heard) = (bare(wanted), bare(heard));
     if let Some(at) = heard.find(wanted) {
         let (before, after) = (cut(&heard[..at]), cut(&heard[at + wanted.len()..]));
         return format!("it came inside of another text: {before:?} before, {after:?} after");
@@ -133,35 +153,38 @@ pub(crate) fn cut(text: &str) -> String {
 
 /// The table test: `cargo test --test agents` runs it.
 pub(crate) fn self_test() {
-    let arrived = Told::Arrived("typed".into());
-    let refused = Told::Refused("refused".into());
-    let waits = Told::Waits("queued".into());
-    let rows: [(&str, &Told, &[&str], &str); 13] = [
-        ("a x", &arrived, &["a x"], "arrived"),
-        ("!a x", &arrived, &[" !a x"], "arrived"),
-        ("a\\", &arrived, &["a\\ "], "arrived"),
-        ("a\u{1b}[201~b", &arrived, &["a[201~b"], "arrived"),
-        ("a\r\nb", &waits, &["a\nb"], "arrived"),
-        ("a", &arrived, &[], "lied"),
-        ("a", &waits, &[], "wrong"),
-        ("a", &refused, &[], "refused"),
-        ("a", &refused, &["a"], "lied"),
-        ("a", &arrived, &["a", "a"], "wrong"),
-        ("a b", &arrived, &["a"], "wrong"),
-        ("a", &arrived, &["a\nb"], "wrong"),
-        ("a", &Told::Unknown("unknown".into()), &["a"], "arrived"),
+    let (typed, refused) = (Told::Typed("typed".into()), Told::Refused("refused".into()));
+    let (waits, unknown) = (Told::Waits("queued".into()), Told::Unknown("unknown".into()));
+    let seen = Told::Seen;
+    let rows: [(&str, &Told, &Told, &[&str], &str); 18] = [
+        ("a x", &typed, &seen, &["a x"], "seen"),
+        ("a x", &typed, &typed, &["a x"], "arrived"),
+        ("!a x", &typed, &typed, &[" !a x"], "arrived"),
+        ("/a x", &waits, &seen, &["\u{2800}/a x"], "seen"),
+        ("a\\", &seen, &seen, &["a\\ "], "seen"),
+        ("a\u{1b}[201~b", &typed, &seen, &["a[201~b"], "seen"),
+        ("a\r\nb", &waits, &waits, &["a\nb"], "arrived"),
+        ("a", &typed, &typed, &[], "lied"),
+        ("a", &typed, &seen, &[], "lied"),
+        ("a", &waits, &waits, &[], "wrong"),
+        ("a", &waits, &refused, &[], "wrong"),
+        ("a", &refused, &refused, &[], "refused"),
+        ("a", &refused, &refused, &["a"], "lied"),
+        ("a", &seen, &seen, &["a", "a"], "wrong"),
+        ("a b", &seen, &seen, &["a"], "wrong"),
+        ("a", &typed, &typed, &["a\nb"], "wrong"),
+        ("a", &unknown, &unknown, &["a"], "arrived"),
+        ("a", &unknown, &seen, &["a"], "seen"),
     ];
-    for (text, told, heard, wanted) in rows {
+    for (text, first, last, heard, wanted) in rows {
         let heard: Vec<String> = heard.iter().map(|text| (*text).to_owned()).collect();
-        let word = match judge(&Sent::new("", text.into()), told, &heard) {
-            Verdict::Arrived => "arrived",
+        let word = match judge(&Sent::new("", text.into()), first, last, &heard) {
+            Verdict::Arrived { seen: true } => "seen",
+            Verdict::Arrived { seen: false } => "arrived",
             Verdict::Refused(_) => "refused",
             Verdict::Lied(_) => "lied",
             Verdict::Wrong(_) => "wrong",
         };
-        assert_eq!(word, wanted, "{text:?} {told:?} {heard:?}");
+        assert_eq!(word, wanted, "{text:?} {first:?} {last:?} {heard:?}");
     }
-    let wrong = Verdict::Wrong(String::new());
-    assert_eq!(Verdict::Arrived.and(wrong.clone()), wrong);
-    assert_eq!(wrong.clone().and(Verdict::Refused(String::new())), wrong);
 }

@@ -20,9 +20,10 @@ The script. What stands between the first `[[` and its `]]` in a user's text is 
     call TOOL {JSON}    calls the tool whose name ends so
     shell COMMAND       runs it with the program's own shell tool, in the way that makes it ask its user for permission
     error CODE          answers with this HTTP status, as often as it is asked; only as the first step
+    fail CODE TIMES     the same so many times, and then goes on; only as the first step
 
-A call ends an answer; what stands after it is the answer to its result. The model remembers nothing: how many results
-stand behind the text with the script says how far it has come.
+A call ends an answer; what stands after it is the answer to its result. The model remembers nothing but how often it has
+failed: how many results stand behind the text with the script says how far it has come.
 
 What it heard. GET /log?from=N&wait=SECONDS answers {"next": M, "events": […]}: all that happened since event N, or the
 first thing that does. Each event has `at` (ms since 1970), `who`, `what`, and:
@@ -298,16 +299,17 @@ class Conversations:
             pairs = zip(known, marks)
             return next((at for at, (left, right) in enumerate(pairs) if left != right), min(len(known), len(marks)))
 
-        best = max(self.all, key=common, default=None)
-        shared = common(best) if best is not None else 0
-        # What was heard stays heard, whatever a program leaves out of its history afterwards.
-        heard = {mark for known in self.all for mark in known[shared:]} if shared else set()
-        fresh = [at for at in range(shared, len(marks)) if marks[at] not in heard]
-        if shared and best is not None and shared == len(best):
+        best = max(self.all, key=common, default=[])
+        shared = common(best)
+        if shared and shared == len(best):
             best += marks[shared:]
-        elif shared < len(marks):
+            return texts[shared:]
+        # Another conversation, or one with another history: a program leaves something out, or has a helper look at it.
+        # What was heard before stays heard.
+        heard = {mark for known in self.all for mark in known}
+        if shared < len(marks):
             self.all = self.all[-MOST_CONVERSATIONS + 1 :] + [marks]
-        return [texts[at] for at in fresh]
+        return [text for text, mark in zip(texts[shared:], marks[shared:]) if mark not in heard]
 
 
 class Log:
@@ -316,7 +318,7 @@ class Log:
     def __init__(self):
         self.changed = threading.Condition()
         self.events, self.first, self.bytes = [], 0, 0
-        self.known, self.tools, self.released = {}, {}, set()
+        self.known, self.tools, self.released, self.failed = {}, {}, set(), {}
 
     def add(self, who, what, **more):
         with self.changed:
@@ -346,6 +348,13 @@ class Log:
         for kind, text in messages[-1] if messages else []:
             if kind == "result":
                 self.add(who, "result", id=request, text=text)
+
+    def fails(self, who, text, times):
+        """Whether this text is to fail once more."""
+        key = hashlib.sha256(f"{who}\0{text}".encode("utf-8", "surrogatepass")).digest()
+        with self.changed:
+            self.failed[key] = self.failed.get(key, 0) + 1
+            return self.failed[key] <= times
 
     def since(self, start, seconds):
         deadline = time.monotonic() + seconds
@@ -772,9 +781,16 @@ class Wire(BaseHTTPRequestHandler):
         steps, result = plan(messages) if tools else ([("say", '{"title": "A test"}')], "")
         how = "done"
         try:
-            if steps[0][0] == "error":
+            verb, words = steps[0][0], steps[0][1].split()
+            if verb == "fail":
+                text = next(text for message in reversed(messages) for kind, text in message if kind == "user")
+                if self.log.fails(who, text, int(words[1])):
+                    verb = "error"
+                else:
+                    steps = steps[1:]
+            if verb == "error":
                 how = "error"
-                code = int(steps[0][1])
+                code = int(words[0])
                 error = {"type": "api_error", "code": code, "message": "as the test wants it", "status": "UNAVAILABLE"}
                 self.json({"type": "error", "error": error}, code)
             else:
@@ -854,8 +870,9 @@ def self_test():
         # One was left out of the history; one comes again.
         (["a", "b", "c", "d"], ["d"]),
         (["a", "b", "b", "c", "a"], ["a"]),
-        # Another conversation.
+        # Another conversation; a helper that looks at one.
         (["x"], ["x"]),
+        (["look at this", "a", "b", "b", "c", "a"], ["look at this"]),
         (["a", "b", "b", "c", "a", "e"], ["e"]),
         ([], []),
     ]:

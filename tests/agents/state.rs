@@ -28,10 +28,11 @@ const SAMPLE: Duration = Duration::from_millis(100);
 const LAG_MS: i64 = 1_000;
 
 /// What is tried.
-pub(crate) const CELLS: [Cell; 4] = [
+pub(crate) const CELLS: [Cell; 5] = [
     Cell { name: "idle, busy, idle, with 15 s of silence", fits: |_| true, run: turn },
     Cell { name: "busy, needs_input, busy, idle", fits: |program| program.asks, run: question },
     Cell { name: "an error of the model's, idle", fits: |_| true, run: error },
+    Cell { name: "an error that is tried again, busy, idle", fits: |_| true, run: again },
     Cell { name: "killed, exited", fits: |_| true, run: exit },
 ];
 
@@ -142,7 +143,7 @@ fn begin(bench: &mut Bench, child: &str, script: &str) -> Result<(usize, Event),
     let told = bench.send(child, &format!("{mark} [[{script}]]"), 30_000);
     let like = |event: &Event| event.is(&who, "heard") && event.text.contains(&mark);
     let heard = bench.stage.model.first(from, ARRIVE, like);
-    let (_, heard) = heard.ok_or_else(|| format!("the script did not arrive: {told:?}"))?;
+    let (_, heard) = heard.ok_or_else(|| format!("the script did not arrive: {}", told.words))?;
     Ok((from, heard))
 }
 
@@ -155,7 +156,7 @@ fn ended(bench: &Bench, from: usize, request: u64, within: Duration) -> Result<E
 }
 
 fn wrong(problems: Vec<String>) -> Verdict {
-    if problems.is_empty() { Verdict::Arrived } else { Verdict::Wrong(problems.join("; ")) }
+    if problems.is_empty() { Verdict::GOOD } else { Verdict::Wrong(problems.join("; ")) }
 }
 
 /// A turn in whose middle the model is silent. Somebody waits for its end meanwhile.
@@ -257,7 +258,27 @@ fn error(bench: &mut Bench) -> Try {
     settled?;
     let idle = first(&samples, end, "idle").ok_or("never seen to be idle")?;
     bench.measure("idle after an error", idle - end);
-    Ok(Verdict::Arrived)
+    Ok(Verdict::GOOD)
+}
+
+/// The model answers with an error first; the program waits, and asks again by itself.
+fn again(bench: &mut Bench) -> Try {
+    let child = bench.child()?;
+    let sampler = Sampler::start(bench.stage.another_host()?, &child);
+    let (from, heard) = begin(bench, &child, "fail 500 2 ;; say better now")?;
+    let who = bench.who();
+    let done = |event: &Event| event.is(&who, "ended") && event.how == "done" && event.id > heard.id;
+    let done = bench.stage.model.first(from, Duration::from_secs(60), done);
+    let (_, done) = done.ok_or("it has not asked again within a minute")?;
+    bench.settle(&child)?;
+    let samples = sampler.end();
+    bench.note(format!("asked at {}, answered at {}; {:?}", heard.at, done.at, changes(&samples)));
+    let others = others(&samples, heard.at + LAG_MS, done.at, "busy");
+    let idle = first(&samples, done.at, "idle").ok_or("never seen to be idle")?;
+    bench.measure("idle after the answer to a second try", idle - done.at);
+    let problems = (!others.is_empty())
+        .then(|| format!("said to be {} while it waited to ask again", others.join(", ")));
+    Ok(wrong(problems.into_iter().collect()))
 }
 
 /// The program is killed by somebody else.
@@ -277,5 +298,5 @@ fn exit(bench: &mut Bench) -> Try {
     bench.note(format!("killed at {killed}, woken at {woken}; {row}; {:?}", changes(&samples)));
     bench.renew()?;
     let told = row["state"].as_str().unwrap_or_default().contains("signal 9") || row["exit"]["signal"] == 9;
-    Ok(if told { Verdict::Arrived } else { Verdict::Wrong(format!("it was killed, and said to be {row}")) })
+    Ok(if told { Verdict::GOOD } else { Verdict::Wrong(format!("it was killed, and said to be {row}")) })
 }

@@ -9,6 +9,8 @@ use crate::{judge::Verdict, programs::Program};
 pub(crate) struct Tally {
     pub(crate) tries: usize,
     pub(crate) arrived: usize,
+    /// Those of them of which no receipt said that the program was seen to take them.
+    pub(crate) unseen: usize,
     pub(crate) refused: usize,
     pub(crate) lied: usize,
     /// The first that did not hold, in words.
@@ -19,7 +21,10 @@ impl Tally {
     pub(crate) fn add(&mut self, verdict: &Verdict) {
         self.tries += 1;
         match verdict {
-            Verdict::Arrived => self.arrived += 1,
+            Verdict::Arrived { seen } => {
+                self.arrived += 1;
+                self.unseen += usize::from(!seen);
+            }
             Verdict::Refused(_) => self.refused += 1,
             Verdict::Lied(why) => {
                 self.lied += 1;
@@ -44,6 +49,9 @@ impl Tally {
         };
         if self.refused > 0 && self.refused < self.tries {
             word += &format!(", {} refused", self.refused);
+        }
+        if self.unseen > 0 {
+            word += &format!(", {} unseen", self.unseen);
         }
         if self.lied > 0 {
             word += &format!(", {} lied", self.lied);
@@ -83,8 +91,13 @@ impl Seen {
     pub(crate) fn lines(&self, families: &[(&str, Vec<&str>)], programs: &[Program]) -> Vec<String> {
         let programs: Vec<&str> = programs.iter().map(|program| program.name).collect();
         let mut lines = Vec::new();
-        for (family, cells) in families.iter().filter(|(_, cells)| !cells.is_empty()) {
-            lines.extend(table(family, cells, &programs, |cell, program| {
+        for (family, cells) in families {
+            let tried = |cell: &&&str| self.tallies.keys().any(|(name, _)| name == **cell);
+            let cells: Vec<&str> = cells.iter().filter(tried).copied().collect();
+            if cells.is_empty() {
+                continue;
+            }
+            lines.extend(table(family, &cells, &programs, |cell, program| {
                 self.tallies.get(&(cell.to_owned(), program.to_owned())).map(Tally::word)
             }));
             lines.push(String::new());
