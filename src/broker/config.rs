@@ -7,7 +7,7 @@ use std::{
 
 use etcetera::BaseStrategy;
 
-use crate::registry::{limits::Limits, roots::Orphans};
+use crate::registry::{limits::Limits, nudge::Nudges, roots::Orphans};
 
 /// What the user decides, in `config.json` of compere's configuration directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -17,6 +17,8 @@ pub struct Config {
     pub limits: Limits,
     /// What becomes of a tree whose host is gone.
     pub orphans: Orphans,
+    /// When a child is reminded to report.
+    pub nudges: Nudges,
 }
 
 /// Where the user's configuration is: `$XDG_CONFIG_HOME/compere` or `~/.config/compere`.

@@ -58,6 +58,9 @@ pub struct Job {
     /// How many of its strokes an earlier broker has typed.
     #[serde(default)]
     pub begun: u32,
+    /// The hash of the question that it answers: nothing is typed if another is asked by then, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     /// A busy program is not waited for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub now: bool,
@@ -132,6 +135,8 @@ pub struct Scene<'a> {
     pub end: Offset,
     /// Its input box.
     pub composer: &'a Composer,
+    /// The hash of what is asked on the screen at this moment, if anything is.
+    pub asks: Option<&'a str>,
     /// The end of its screen in a few words, for what is said of a question or of a screen that is not understood.
     pub screen: &'a str,
 }
@@ -210,6 +215,24 @@ impl Queue {
         let typed = if begun == 1 { "its text" } else { "its text and Enter" };
         entry.mark(Reached::Adopted, now, format!("an earlier broker had typed {typed}"));
         self.jobs.push_front(entry);
+    }
+
+    /// Takes back what has not begun to be typed. Answers whether it was.
+    pub fn withdraw(&mut self, id: DeliveryId) -> bool {
+        let untouched =
+            |current: &Current| current.at == 0 && !matches!(current.phase, Phase::Writing { .. });
+        if self.current.take_if(|current| current.entry.job.id == id && untouched(current)).is_some() {
+            return true;
+        }
+        let waiting = self.jobs.len();
+        self.jobs.retain(|entry| entry.job.id != id || entry.job.begun > 0);
+        self.jobs.len() < waiting
+    }
+
+    /// Whether [`Scene::asks`] decides about something that waits: then it must be what is on the screen now.
+    pub fn compares(&self) -> bool {
+        let current = self.current.iter().map(|current| &current.entry);
+        current.chain(&self.jobs).any(|entry| entry.job.prompt.is_some())
     }
 
     /// How many jobs wait only because `owner` keeps their writer out.
@@ -343,15 +366,16 @@ impl Queue {
     }
 
     /// Takes the first job its owner admits, unless the program is not ready for it. Keys overtake a message that waits:
-    /// they are for what is on the screen now, and may be what it waits for.
+    /// they are for what is on the screen now, and may be what it waits for. So does what is to be typed now.
     fn start(&mut self, scene: Scene<'_>, now: Instant) -> Option<Do> {
         self.mark_waiting(scene, now);
         let admitted = |entry: &Entry| scene.owner.admits(entry.job.writer);
-        let keys = |entry: &Entry| admitted(entry) && matches!(entry.job.what, What::Keys(_));
+        let urgent = |entry: &Entry| entry.job.now || matches!(entry.job.what, What::Keys(_));
         let mut at = self.jobs.iter().position(admitted)?;
         let mut gate = self.gate(&self.jobs[at].job, scene);
         if let Gate::Wait(_) = gate {
-            at = self.jobs.iter().position(keys)?;
+            let open = |entry: &Entry| !matches!(self.gate(&entry.job, scene), Gate::Wait(_));
+            at = self.jobs.iter().position(|entry| admitted(entry) && urgent(entry) && open(entry))?;
             gate = self.gate(&self.jobs[at].job, scene);
         }
         let (interrupting, why) = match gate {

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::{
     Gone, Shown,
     delivery::{DeliveryId, Fate, Full, Job, Standing},
+    explain::Explained,
     find::Finding,
     stop::Stopped,
 };
@@ -24,7 +25,9 @@ pub(super) enum Command {
     Read { from: Offset, max: usize, reply: oneshot::Sender<Piece> },
     Type { job: Job, done: oneshot::Sender<Fate>, reply: oneshot::Sender<Accepted> },
     Standing { delivery: DeliveryId, reply: oneshot::Sender<Option<Standing>> },
+    Withdraw { id: DeliveryId, reply: oneshot::Sender<bool> },
     Find { pattern: Regex, from: Option<Offset>, reply: oneshot::Sender<Finding> },
+    Explain { reply: oneshot::Sender<Explained> },
     Resize(Size),
     Stop { grace: Duration, reply: oneshot::Sender<Stopped> },
 }

@@ -4,18 +4,23 @@
 mod ask;
 pub mod composer;
 pub mod delivery;
+pub mod explain;
 mod find;
 mod guard;
 mod line;
 mod mailbox;
 pub mod owner;
 pub mod plain;
+pub mod prompt;
+pub mod recording;
 mod render;
+pub mod replay;
 pub mod rules;
 mod scan;
 pub mod screen;
 pub mod session;
 mod side;
+mod sight;
 pub mod state;
 pub mod status;
 mod stop;
@@ -38,9 +43,11 @@ use tokio::sync::{oneshot, watch};
 
 use self::{
     delivery::{DeliveryId, Fate, Full, Job, Mark, Outcome, Standing, What},
+    explain::Explained,
     find::Finding,
     mailbox::{Command, Mailbox},
     owner::Owner,
+    prompt::Prompt,
     rules::{Rules, Typing},
     screen::Cursor,
     session::SessionSigns,
@@ -135,6 +142,8 @@ pub struct Status {
     pub why: String,
     /// Since when.
     pub since: SystemTime,
+    /// What it asks, while it needs input.
+    pub prompt: Option<Prompt>,
     /// Who holds its input, and since when.
     pub owner: Owner,
     /// Messages that wait for their turn.
@@ -368,10 +377,20 @@ impl Child {
         self.ask(|reply| Command::Standing { delivery, reply }).await.ok().flatten()
     }
 
+    /// Takes back what has not begun to be typed; nothing more is told of it. Answers whether it was.
+    pub async fn withdraw(&self, id: DeliveryId) -> Result<bool, Gone> {
+        self.ask(|reply| Command::Withdraw { id, reply }).await
+    }
+
     /// Waits for a line that matches: on the screen now or written later, or, given an offset, written since then.
     /// Dropping the finding ends the search.
     pub async fn find(&self, pattern: Regex, from: Option<Offset>) -> Result<Finding, Gone> {
         self.ask(|reply| Command::Find { pattern, from, reply }).await
+    }
+
+    /// Why it is in its state.
+    pub async fn explain(&self) -> Result<Explained, Gone> {
+        self.ask(|reply| Command::Explain { reply }).await
     }
 
     /// Gives the terminal another size.

@@ -12,7 +12,7 @@ use alacritty_terminal::{
     vte::ansi::{Color, NamedColor},
 };
 
-use super::{composer::CURSOR, plain::is_plain};
+use super::{composer::CURSOR, plain::is_plain, prompt::Shade};
 
 /// What a reader of the screen sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,49 @@ pub struct Text {
     pub cursor_line: usize,
 }
 
+/// The visible screen's text, its lines joined, with the backgrounds it is drawn on: pieces of it in order, in bytes, and
+/// a number for each background. Blanks count; inverse video is a background.
+pub(super) fn shaded(term: &Term<VoidListener>) -> (String, Vec<Shade>) {
+    let (mut text, mut line, mut shades) = (String::new(), String::new(), Vec::<Shade>::new());
+    let mut grounds: Vec<(Color, bool)> = Vec::new();
+    let last = term.screen_lines() as i32 - 1;
+    for row in 0..=last {
+        let cells = &term.grid()[Line(row)];
+        let begin = text.len();
+        write_row(cells, &mut line, |cell, from, to| {
+            let ground = (cell.bg, cell.flags.contains(Flags::INVERSE));
+            let known = grounds.iter().position(|known| *known == ground).unwrap_or_else(|| {
+                // A screen of gradients: what comes late is as good as what is shown last.
+                if grounds.len() < usize::from(GROUNDS) {
+                    grounds.push(ground);
+                }
+                grounds.len() - 1
+            });
+            let (ground, at) = (known as u16, begin + from..begin + to);
+            match shades.last_mut() {
+                Some(shade) if shade.ground == ground && shade.at.end == at.start => shade.at.end = at.end,
+                _ => shades.push(Shade { at, ground }),
+            }
+        });
+        if !wraps(cells) || row == last {
+            line.truncate(line.trim_end_matches(' ').len());
+            text.push_str(&line);
+            line.clear();
+            // The blanks at its end are not in the text.
+            while shades.pop_if(|shade| shade.at.start >= text.len()).is_some() {}
+            if let Some(shade) = shades.last_mut() {
+                shade.at.end = shade.at.end.min(text.len());
+            }
+            text.push('\n');
+        }
+    }
+    text.truncate(text.trim_end_matches('\n').len());
+    (text, shades)
+}
+
+/// Backgrounds that are told apart.
+const GROUNDS: u16 = 64;
+
 /// The screen with up to `history_lines` of its scrollback, in lines as the program wrote them.
 pub(super) fn text(term: &Term<VoidListener>, history_lines: usize) -> Text {
     let alternate = term.mode().contains(TermMode::ALT_SCREEN);
@@ -37,7 +80,7 @@ pub(super) fn text(term: &Term<VoidListener>, history_lines: usize) -> Text {
             text.cursor_line = text.lines.len();
         }
         let cells = &term.grid()[Line(row)];
-        write_row(cells, &mut line);
+        write_row(cells, &mut line, |_, _, _| {});
         if !wraps(cells) || row == term.bottommost_line().0 {
             line.truncate(line.trim_end_matches(' ').len());
             text.lines.push(std::mem::take(&mut line));
@@ -59,9 +102,8 @@ pub(super) fn marked(term: &Term<VoidListener>) -> String {
     let mut text = String::new();
     for row in 0..term.screen_lines() as i32 {
         let cells = &term.grid()[Line(row)];
-        let last = cells.len() - 1;
         let mut line = String::new();
-        for col in 0..=last {
+        for col in 0..cells.len() {
             let cell = &cells[Column(col)];
             let real = shown && cursor.line == row && cursor.column.0 == col;
             if real || stands_out(cells, col) {
@@ -85,13 +127,9 @@ pub(super) fn marked(term: &Term<VoidListener>) -> String {
 
 /// Whether this cell alone is drawn like a cursor.
 fn stands_out(row: &Row<Cell>, col: usize) -> bool {
-    let ground = |col: usize| {
-        let cell = &row[Column(col)];
-        let back = if cell.flags.contains(Flags::INVERSE) { cell.fg } else { cell.bg };
-        (back, cell.flags.contains(Flags::INVERSE))
-    };
-    let plain = (Color::Named(NamedColor::Background), false);
+    let ground = |col: usize| (row[Column(col)].bg, row[Column(col)].flags.contains(Flags::INVERSE));
     let here = ground(col);
+    let plain = (Color::Named(NamedColor::Background), false);
     if here == plain || row[Column(col)].flags.contains(Flags::WIDE_CHAR_SPACER) {
         return false;
     }
@@ -121,9 +159,14 @@ fn wraps(row: &Row<Cell>) -> bool {
     row[Column(row.len() - 1)].flags.contains(Flags::WRAPLINE)
 }
 
-fn write_row(row: &Row<Cell>, line: &mut String) {
+/// Adds a row to a line, and tells of each cell where in the line it stands.
+fn write_row(row: &Row<Cell>, line: &mut String, mut wrote: impl FnMut(&Cell, usize, usize)) {
     for cell in row {
+        let from = line.len();
         write_cell(cell, line);
+        if line.len() > from {
+            wrote(cell, from, line.len());
+        }
     }
 }
 

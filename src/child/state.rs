@@ -1,14 +1,23 @@
 //! What a child is doing, and how we know: a reducer over its output, its screen, its terminal and its end.
 //! A plain value; it is told the time, and tells when it wants to look again.
 
+mod question;
+mod rule;
+
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
-use regex::Regex;
-
-use super::rules::{Meaning, Rules, Sign};
+use self::{
+    question::Question,
+    rule::{Asked, Compiled},
+};
+use super::{
+    explain::{Explained, Signs, Terminal},
+    prompt::{Prompt, Shade},
+    rules::{Meaning, Rules},
+};
 use crate::id::Exit;
 
 /// What a child is doing.
@@ -79,14 +88,20 @@ pub struct Tty {
 }
 
 /// What can be looked at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Look<'a> {
     /// The visible screen.
     pub screen: &'a str,
+    /// The backgrounds it is drawn on.
+    pub shades: &'a [Shade],
     /// The window title.
     pub title: Option<&'a str>,
     /// The program's own word (OSC 7501): `state`, or `state kind`.
     pub status: Option<&'a str>,
+    /// What the program says there for a person: "approve Bash: ls".
+    pub msg: Option<&'a str>,
+    /// How far it says it is (OSC 9;4): `running 50`.
+    pub progress: Option<&'a str>,
 }
 
 /// The state with its reason; see the module.
@@ -108,19 +123,20 @@ pub struct Reducer {
     asked: bool,
     /// What somebody has left in its composer.
     draft: Option<String>,
+    /// The hash of that question.
+    answered: Option<String>,
+    /// A question that is seen before then may be the old one.
+    withdrawn: Option<Instant>,
     tty: Option<Tty>,
     edits: bool,
     looked: Option<Instant>,
+    question: Question,
+    /// The first rule that holds, and since when it is that.
+    first: Option<(usize, Instant)>,
+    /// The rule that decided last.
+    decided: Option<usize>,
     state: State,
     why: String,
-}
-
-#[derive(Debug)]
-struct Compiled {
-    on: Sign,
-    pattern: Regex,
-    meaning: Meaning,
-    what: String,
 }
 
 impl Reducer {
@@ -139,16 +155,9 @@ impl Reducer {
 
     /// For the program `child`, spawned at `now`. Patterns that do not compile never match: a preset's are checked when it is read.
     pub fn new(rules: &Rules, child: i32, now: Instant) -> Self {
-        let compile = |rule: &super::rules::Rule| {
-            Some(Compiled {
-                on: rule.on,
-                pattern: Regex::new(&rule.matches).ok()?,
-                meaning: rule.state,
-                what: rule.what.clone().unwrap_or_else(|| "input".into()),
-            })
-        };
+        let compiled = rules.rules.iter().enumerate().filter_map(|(at, rule)| Compiled::new(at, rule));
         Self {
-            rules: rules.rules.iter().filter_map(compile).collect(),
+            rules: compiled.collect(),
             foreground_is_idle: rules.foreground_is_idle,
             silence_is_idle: rules.silence_is_idle,
             quiet: Duration::from_millis(rules.quiet_ms.unwrap_or(Rules::QUIET_MS).into()),
@@ -160,9 +169,14 @@ impl Reducer {
             at_work: None,
             asked: false,
             draft: None,
+            answered: None,
+            withdrawn: None,
             tty: None,
             edits: false,
             looked: None,
+            question: Question::default(),
+            first: None,
+            decided: None,
             state: State::Starting,
             why: "just spawned".into(),
         }
@@ -176,6 +190,49 @@ impl Reducer {
     /// Which rule said so.
     pub fn why(&self) -> &str {
         &self.why
+    }
+
+    /// What it asks, while it needs input: as it was when it had been drawn.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        self.question.told().filter(|_| matches!(self.state, State::NeedsInput { .. }))
+    }
+
+    /// What it asked at the last look, drawn or not.
+    pub fn asks(&self) -> Option<&Prompt> {
+        self.question.now()
+    }
+
+    /// What it goes by, and each rule as it is tried on what is seen.
+    pub fn explain(&self, look: Look<'_>, now: Instant) -> Explained {
+        let age = |at: Instant| now.saturating_duration_since(at).as_millis() as u64;
+        let first = self.rules.iter().position(|rule| rule.holds(look));
+        let tried = |(at, rule): (usize, &Compiled)| rule.tried(look, first == Some(at));
+        Explained {
+            state: self.state.to_string(),
+            why: self.why.clone(),
+            since_ms: 0,
+            prompt: self.prompt().cloned(),
+            signs: Signs {
+                status: look.status.map(str::to_owned),
+                msg: look.msg.map(str::to_owned),
+                title: look.title.map(str::to_owned),
+                progress: look.progress.map(str::to_owned),
+                bottom: rule::bottom_lines(look.screen),
+                terminal: self.tty.map(|tty| Terminal {
+                    canonical: tty.canonical,
+                    foreground: tty.foreground,
+                    program: self.child,
+                }),
+                output_ms: self.output.map(age),
+                typed_ms: self.typed.map(age),
+                worked: self.worked,
+                settled: self.settled(now),
+                silence_is_idle: self.silence_is_idle,
+                foreground_is_idle: self.foreground_is_idle,
+                ..Signs::default()
+            },
+            rules: self.rules.iter().enumerate().map(tried).collect(),
+        }
     }
 
     /// Whether anything could ever show that this program is idle.
@@ -201,7 +258,12 @@ impl Reducer {
             self.typed = Some(now);
             self.worked = false;
             self.at_work = None;
-            self.asked = matches!(self.state, State::NeedsInput { .. });
+            self.asked = matches!(&self.state, State::NeedsInput { what } if what != State::DRAFT);
+            if self.asked {
+                self.answered = self.question.now().map(|prompt| prompt.hash.clone());
+                self.withdrawn = Some(now + Self::LAG);
+                self.question.none();
+            }
             self.conclude(State::Busy, "a message was typed".into());
         }
     }
@@ -226,9 +288,25 @@ impl Reducer {
         self.rules.iter().any(|rule| rule.meaning == Meaning::Busy)
     }
 
-    /// Not so for a moment after a question was answered: programs say that they ask for some time longer.
+    /// Not so for a moment after a question was answered, since programs say that they ask for some time longer; nor
+    /// from when one begins to ask to when its question is drawn.
     pub fn settled(&self, now: Instant) -> bool {
-        !self.asked || self.typed.is_none_or(|typed| now >= typed + Self::LAG)
+        self.withdrawn(now) && !self.question.pending()
+    }
+
+    /// An answered question has had the time to disappear.
+    fn withdrawn(&self, now: Instant) -> bool {
+        self.withdrawn.is_none_or(|at| now >= at)
+    }
+
+    /// What a rule says is asked: nothing, while it may still be the question that was answered. One that looks as that
+    /// one did is given longer, for an answer to it would be an answer to the next.
+    fn asked(&mut self, rule: usize, look: Look<'_>, now: Instant) -> Option<Asked> {
+        let asked = rule::question(&self.rules, &self.rules[rule], look);
+        if self.answered.as_ref() == Some(&asked.prompt.hash) {
+            self.withdrawn = self.typed.map(|typed| typed + Self::REACTION);
+        }
+        self.withdrawn(now).then_some(asked)
     }
 
     /// What the kernel says of the terminal, now.
@@ -253,21 +331,46 @@ impl Reducer {
         if self.state.ended() {
             return false;
         }
-        let settled = self.settled(now);
-        let rule = self.rules.iter().find(|rule| rule.holds(look));
-        let rule = rule.filter(|rule| settled || rule.meaning != Meaning::NeedsInput);
-        self.worked |= rule.is_some_and(|rule| rule.meaning != Meaning::Idle);
-        if let Some(rule) = rule.filter(|rule| rule.meaning == Meaning::Busy && self.at_work.is_none()) {
-            self.at_work = Some(rule.says().1);
+        let asking = |rule: &Compiled| rule.meaning == Meaning::NeedsInput;
+        let rule = self.rules.iter().position(|rule| rule.holds(look));
+        let asks = rule.filter(|at| asking(&self.rules[*at])).map(|at| self.asked(at, look, now));
+        let rule = rule.filter(|_| !matches!(asks, Some(None)));
+        let withdrawn = self.withdrawn(now);
+        self.first = rule.map(|at| match self.first {
+            Some((first, since)) if first == at => (at, since),
+            _ => (at, now),
+        });
+        let lasts = |rule: &Compiled| self.first.is_some_and(|(_, since)| now - since >= rule.lasts);
+        match asks.flatten() {
+            Some(asked) => self.question.sees(asked, now),
+            None => self.question.none(),
         }
-        let (state, why) = match rule {
-            None if !settled => (State::Busy, "its question was answered just now".into()),
-            Some(rule) if rule.meaning != Meaning::Idle || self.answered(now) => rule.says(),
+        self.worked |= rule.is_some_and(|at| self.rules[at].meaning != Meaning::Idle);
+        if let Some(at) = rule.filter(|at| self.rules[*at].meaning == Meaning::Busy && self.at_work.is_none())
+        {
+            self.at_work = Some(self.rules[at].why(look));
+        }
+        let not_yet = if self.state == State::Starting { State::Starting } else { State::Busy };
+        let (state, why) = match rule.map(|at| &self.rules[at]) {
+            Some(rule) if !lasts(rule) => {
+                (not_yet, format!("{}, and has only just begun to", rule.why(look)))
+            }
+            None if !withdrawn => (State::Busy, "its question was answered just now".into()),
+            Some(rule) if asking(rule) && self.question.told().is_none() => {
+                (not_yet, "it begins to ask something, and has not drawn it yet".into())
+            }
+            Some(rule) if rule.meaning != Meaning::Idle || self.answered(now) => {
+                let state = rule.says(self.question.what());
+                // What else the same sign shows, such as how long it has been at work, is no other reason.
+                let same = self.decided == Some(rule.number) && state == self.state;
+                (state, if same { self.why.clone() } else { rule.why(look) })
+            }
             Some(_) => {
                 (State::Busy, "a message was typed, and it has not shown yet that it works on it".into())
             }
             None => self.judge(now),
         };
+        self.decided = rule.map(|at| self.rules[at].number);
         match (state, &self.draft) {
             (State::Idle | State::Unknown, Some(draft)) => {
                 let why = format!("its composer holds: {draft}");
@@ -288,15 +391,17 @@ impl Reducer {
                 .map(|at| at.max(looked.checked_sub(Self::LOOK_EVERY).unwrap_or(at)) + Self::LOOK_EVERY),
             self.output.map(|at| at + Self::PROMPT_QUIET),
             self.output.map(|at| at + self.quiet),
-            self.typed.map(|at| at + Self::LAG),
+            self.withdrawn,
             self.typed.map(|at| at + Self::REACTION),
             Some(self.started + Self::SILENT_START),
             Some(self.started + Self::STARTING),
         ];
         // A shell's foreground job may end without a word.
-        let job = (self.foreground_is_idle && self.state == State::Busy)
+        let job = (self.tty.is_some() && self.foreground_is_idle && self.state == State::Busy)
             .then_some(looked + Duration::from_millis(250));
-        due.into_iter().flatten().filter(|at| *at > looked).chain(job).min()
+        let lasting = self.first.map(|(at, since)| since + self.rules[at].lasts);
+        let due = due.into_iter().chain(self.question.deadlines()).chain([lasting]);
+        due.flatten().filter(|at| *at > looked).chain(job).min()
     }
 
     fn conclude(&mut self, state: State, why: String) -> bool {
@@ -368,52 +473,15 @@ impl Reducer {
 }
 
 impl Compiled {
-    fn holds(&self, look: Look<'_>) -> bool {
-        self.on.text(look).is_some_and(|text| self.pattern.is_match(text))
-    }
-
-    fn says(&self) -> (State, String) {
-        let state = match self.meaning {
+    fn says(&self, what: Option<&str>) -> State {
+        match self.meaning {
             Meaning::Idle => State::Idle,
             Meaning::Starting => State::Starting,
             Meaning::Busy => State::Busy,
-            Meaning::NeedsInput => State::NeedsInput { what: self.what.clone() },
+            Meaning::NeedsInput => State::NeedsInput { what: what.unwrap_or(&self.what).to_owned() },
             Meaning::Limited => State::Limited,
-        };
-        (state, format!("its {} matches {}", self.on.word(), self.pattern))
-    }
-}
-
-impl Sign {
-    fn word(self) -> &'static str {
-        match self {
-            Sign::Screen | Sign::Bottom => "screen",
-            Sign::Title => "title",
-            Sign::Status => "status (OSC 7501)",
         }
     }
-
-    fn text(self, look: Look<'_>) -> Option<&str> {
-        match self {
-            Sign::Screen => Some(look.screen),
-            Sign::Bottom => Some(bottom(look.screen)),
-            Sign::Title => look.title,
-            Sign::Status => look.status,
-        }
-    }
-}
-
-/// The last twelve lines that are not blank.
-pub(super) fn bottom(screen: &str) -> &str {
-    let screen = screen.trim_end();
-    let mut lines = 0;
-    for (at, _) in screen.rmatch_indices('\n') {
-        lines += usize::from(!screen[at + 1..].lines().next().unwrap_or_default().trim().is_empty());
-        if lines == 12 {
-            return &screen[at + 1..];
-        }
-    }
-    screen
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! The thread that owns one child: reads its keeper's socket, feeds the emulator inline, types what is queued, and
 //! answers the handle's questions. The only place that knows of all the child's parts.
 
+mod ending;
 mod hand;
 mod keeper;
+mod look;
 mod recovery;
 
 use std::{
@@ -22,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::recovery::Behind;
 use super::{
-    Begin, Shown, Status, Told, Witness,
+    Begin, Status, Told, Witness,
     composer::Composer,
     delivery::{DeliveryId, Fate, Job, Queue},
     find::Finder,
@@ -30,14 +32,14 @@ use super::{
     rules::Typing,
     screen::Screen,
     session::Search,
-    state::{Look, Reducer},
-    stop::{Step, Stopped, Stopping},
+    state::Reducer,
+    stop::Stopping,
 };
 use crate::{
     id::{ChildId, Offset},
     keeper::{
         Ring,
-        wire::{Decoder, Request, Whom},
+        wire::{Decoder, Request},
     },
 };
 
@@ -115,6 +117,7 @@ impl Task {
             state: reducer.state().clone(),
             why: reducer.why().into(),
             since: SystemTime::now(),
+            prompt: None,
             owner: begin.owner,
             queued: from.jobs.len(),
             held: 0,
@@ -246,6 +249,14 @@ impl Task {
                 self.publish();
                 let _ = reply.send(pushed);
             }
+            Command::Withdraw { id, reply } => {
+                let taken = self.queue.withdraw(id);
+                if taken {
+                    self.waiting.remove(&id);
+                    self.publish();
+                }
+                let _ = reply.send(taken);
+            }
             Command::Standing { delivery, reply } => {
                 let status = self.status.borrow();
                 let _ = reply.send(self.queue.standing(delivery, self.scene(&status.owner, now)));
@@ -261,6 +272,9 @@ impl Task {
                     self.read(from, Ring::HELD, Reader::Finder(id));
                 }
                 let _ = reply.send(finding);
+            }
+            Command::Explain { reply } => {
+                let _ = reply.send(self.explain(now));
             }
             Command::Resize(size) => {
                 self.screen.resize(size);
@@ -292,75 +306,11 @@ impl Task {
         if let Some(step) = self.stopping.as_mut().and_then(|stopping| stopping.step(now)) {
             self.stop_step(&step);
         }
+        // Whoever answers a question answers the one that is on the screen now.
+        if self.queue.compares() && self.looked_at != self.screen.version() {
+            self.look(now);
+        }
         self.type_on(now);
-    }
-
-    /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
-    fn look(&mut self, now: Instant) {
-        let screen = self.visible();
-        self.look_for_composer(now);
-        let status = self.screen.status().map(ToString::to_string);
-        self.reducer
-            .look(Look { screen: &screen, title: self.screen.title(), status: status.as_deref() }, now);
-        if self.looked_at != self.screen.version() {
-            self.looked_at = self.screen.version();
-            self.finders.values_mut().for_each(|finder| finder.screen(&screen));
-            self.finders.retain(|_, finder| !finder.over());
-        }
-    }
-
-    pub(super) fn visible(&self) -> String {
-        self.screen.text(0).lines.join("\n")
-    }
-
-    fn show(&self, history: usize, known: Option<u64>) -> Shown {
-        let unchanged = known == Some(self.screen.version());
-        let text = if unchanged { Default::default() } else { self.screen.text(history) };
-        Shown {
-            lines: text.lines,
-            history: text.history,
-            unchanged,
-            version: self.screen.version(),
-            cursor: self.screen.cursor(),
-            size: self.screen.size(),
-            alternate: self.screen.alternate(),
-            end: self.end,
-        }
-    }
-
-    fn stop(&mut self, grace: Duration, reply: oneshot::Sender<Stopped>, now: Instant) {
-        if self.keeper.is_none() {
-            let _ = reply.send(Stopped { exit: self.status.borrow().exit(), left: Vec::new() });
-            return;
-        }
-        let mut stopping = self.stopping.take().unwrap_or_else(|| Stopping::new(grace, now));
-        stopping.join(grace, reply, now);
-        self.stopping = Some(stopping);
-        // An interactive shell ignores TERM and obeys a hang-up; a stopped process hears neither before CONT.
-        for signal in
-            [rustix::process::Signal::HUP, rustix::process::Signal::TERM, rustix::process::Signal::CONT]
-        {
-            self.send(Request::Signal { signal: signal.as_raw(), whom: Whom::Tree });
-        }
-    }
-
-    fn stop_step(&mut self, step: &Step) {
-        match step {
-            Step::Kill => {
-                self.send(Request::Signal {
-                    signal: rustix::process::Signal::KILL.as_raw(),
-                    whom: Whom::Tree,
-                });
-                let req = self.next();
-                self.pending.insert(req, Pending::Processes);
-                self.send(Request::Processes { req });
-            }
-            Step::GiveUp => {
-                if let Some(stopping) = self.stopping.take() {
-                    stopping.over(self.status.borrow().exit(), false);
-                }
-            }
-        }
     }
 
     /// Shows the handle what changed, and wakes who waits for it.
@@ -372,7 +322,8 @@ impl Task {
         self.status.send_if_modified(|status| {
             let held = queue.held(&status.owner);
             let waiting = queue.len() - held + self.unsettled.len();
-            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets());
+            let new =
+                (state, why, waiting, held, screen.title(), screen.emulator_resets(), self.reducer.prompt());
             let old = (
                 &status.state,
                 &*status.why,
@@ -380,6 +331,7 @@ impl Task {
                 status.held,
                 status.title.as_deref(),
                 status.emulator_resets,
+                status.prompt.as_ref(),
             );
             if new == old {
                 return false;
@@ -392,6 +344,7 @@ impl Task {
                 state: state.clone(),
                 why: why.into(),
                 since: status.since,
+                prompt: self.reducer.prompt().cloned(),
                 owner: status.owner.clone(),
                 queued: new.2,
                 held,

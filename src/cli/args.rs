@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    call, completions, doctor, keys, log, ls, presets, read, report, reports, send, spawn, stop, trust, wait,
+    call, completions, doctor, explain, fake_agent, keys, log, ls, presets, read, report, reports, send,
+    spawn, stop, trust, wait,
 };
 
 const LONG: &str = "\
@@ -66,6 +67,8 @@ pub(super) enum Command {
     Doctor(doctor::Args),
     /// List all children: state, who holds the input, what waits.
     Ls(ls::Args),
+    /// Tell why a child is in its state, or what states a recording goes through.
+    Explain(explain::Args),
     /// Tell what happened: spawned, adopted, reported, ended.
     Log(log::Args),
     /// Start a program in a terminal of its own.
@@ -92,6 +95,9 @@ pub(super) enum Command {
     Call(call::Args),
     /// Put this program's broker in the place of the one that runs; it takes over.
     Upgrade,
+    /// Stand in for an agent, to try compere and for tests.
+    #[command(long_about = fake_agent::LONG)]
+    FakeAgent(fake_agent::Ways),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// One child's keeper.

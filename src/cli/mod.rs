@@ -7,6 +7,7 @@ mod given;
 mod out;
 
 mod call;
+mod explain;
 mod keys;
 mod log;
 mod ls;
@@ -24,6 +25,7 @@ mod wait;
 mod completions;
 mod demo;
 mod doctor;
+mod fake_agent;
 
 use std::{future::Future, io::IsTerminal, process::ExitCode};
 
@@ -68,10 +70,12 @@ pub fn main() -> ExitCode {
             };
         }
         Command::DemoScreen => demo::screen::run().map_err(Fail::from),
+        Command::FakeAgent(ways) => fake_agent::run(ways),
         Command::Completions(args) => completions::run(&args),
         Command::Presets(args) => presets::run(&args),
         Command::Trust(args) => trust::run(&args),
         Command::Call(args) => ask(call::run(args)),
+        Command::Explain(args) => explain::run(args),
         Command::Ls(args) => ask(ls::run(args)),
         Command::Log(args) => ask(log::run(args)),
         Command::Spawn(args) => ask(spawn::run(args)),

@@ -9,7 +9,7 @@ use super::{
     env::{is_name, is_pattern},
     error::Fault,
     placeholder::{MESSAGE, PUBLIC, SECRET, SESSION, fill, fill_json},
-    shape::{Mcp, Preset},
+    shape::{Mcp, Preset, Reports},
 };
 use crate::child::{
     rules::Now,
@@ -68,6 +68,9 @@ pub(super) fn check(preset: &Preset, stem: &str) -> Result<(), Fault> {
     typing(preset)?;
     pressed("interrupt", &preset.interrupt)?;
     pressed("quit", &preset.quit)?;
+    if preset.reports == Reports::Typed && !preset.state.can_show_idle() {
+        return Err(fault("reports", "are typed once it is idle, and nothing in `state` shows that"));
+    }
     match preset.size {
         Some(size) if !(1..=500).contains(&size.rows) || !(2..=1000).contains(&size.cols) => {
             Err(fault("size", "must be 1 to 500 rows and 2 to 1000 cols"))
@@ -165,6 +168,9 @@ fn state(preset: &Preset) -> Result<(), Fault> {
     for (index, rule) in preset.state.rules.iter().enumerate() {
         if let Err(error) = Regex::new(&rule.matches) {
             return Err(fault(format!("state.rules[{index}].matches"), error.to_string()));
+        }
+        if rule.for_ms.is_some_and(|ms| ms > 10_000) {
+            return Err(fault(format!("state.rules[{index}].for_ms"), "must be at most 10000"));
         }
     }
     if preset.state.quiet_ms.is_some_and(|ms| !(10..=60_000).contains(&ms)) {
@@ -306,6 +312,7 @@ mod tests {
             (json!({"command": ["a", "${session}"]}), "command[1]:"),
             (json!({"on_exit": {"restart": "always", "most": 0}}), "on_exit.most:"),
             (json!({"on_exit": {"restart": "always", "after_ms": 60001}}), "on_exit.after_ms:"),
+            (json!({"reports": "typed"}), "reports: are typed once it is idle"),
             (json!({"env": {"A B": ""}}), "env.A B:"),
             (json!({"env": {"COMPERE_SOCKET": ""}}), "env.COMPERE_SOCKET:"),
             (json!({"env": {"A": "${message}"}}), "env.A:"),

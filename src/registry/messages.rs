@@ -26,6 +26,14 @@ pub enum NotSent {
     NotWritten(#[from] NotWritten),
 }
 
+/// What is to be typed, and how.
+struct Wish {
+    what: What,
+    when: When,
+    prompt: Option<String>,
+    writer: Writer,
+}
+
 /// Whether a message may disturb a program that is busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -98,15 +106,18 @@ impl Registry {
         state.open.get(&delivery.0).map(|(child, _)| (*child, None))
     }
 
-    /// Presses keys, in their turn. They answer what is on the screen now, and are not kept for another broker.
+    /// Presses keys, in their turn. They answer what is on the screen now, and are not kept for another broker. Given the
+    /// hash of a question, they are pressed only if it is the one that is asked then.
     pub async fn keys(
         &self,
         to: &Found,
         keys: Vec<String>,
+        prompt: Option<String>,
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        self.send(&to.child, to.child.keys(keys)?, When::InTurn, writer, wait).await
+        let job = Wish { what: to.child.keys(keys)?, when: When::InTurn, prompt, writer };
+        self.send_if(&to.child, job, wait).await
     }
 
     pub(super) async fn send(
@@ -117,12 +128,19 @@ impl Registry {
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
+        self.send_if(child, Wish { what, when, prompt: None, writer }, wait).await
+    }
+
+    async fn send_if(&self, child: &Child, wish: Wish, wait: Duration) -> Result<Receipt, NotSent> {
         let (registry, child) = (self.clone(), child.clone());
         let queued = tokio::spawn(async move {
-            let job = Job { id: registry.next_delivery(), writer, what, begun: 0, now: when == When::Now };
+            let Wish { what, when, prompt, writer } = wish;
+            let id = registry.next_delivery();
+            let job = Job { id, writer, what, begun: 0, prompt, now: when == When::Now };
             if matches!(job.what, What::Message(_)) {
                 registry.remember(child.id(), &job).await?;
                 fault::point!("send.journaled");
+                registry.watch_duty(child.id());
             }
             let id = job.id;
             let queued = child.queue(job).await;
@@ -155,22 +173,33 @@ impl Registry {
     async fn remember(&self, child: ChildId, job: &Job) -> Result<(), NotWritten> {
         let body = serde_json::to_value(job).unwrap_or_default();
         let (id, DeliveryId(number)) = (job.id, job.id);
-        self.state().open.insert(number, (child, body.clone()));
-        let written = self.write(vec![Change::Message { id: number, child, body }]).await;
+        let mut changes = vec![Change::Message { id: number, child, body: body.clone() }];
+        {
+            let mut state = self.state();
+            state.open.insert(number, (child, body));
+            // A person waits for no report.
+            changes.extend((job.writer == Writer::Agent).then(|| state.charge(child, id)).flatten());
+        }
+        let written = self.write(changes).await;
         if written.is_err() {
-            self.state().open.remove(&id.0);
+            let mut state = self.state();
+            state.open.remove(&id.0);
+            state.not_charged(child, id);
         }
         written
     }
 
-    fn settled(&self, child: ChildId, id: DeliveryId, fate: Fate) {
-        {
+    pub(super) fn settled(&self, child: ChildId, id: DeliveryId, fate: Fate) {
+        let bore = {
             let mut state = self.state();
-            if state.open.remove(&id.0).is_none() {
-                return;
+            let Some((_, body)) = state.open.remove(&id.0) else { return };
+            let mut bore = state.turn_ended(child, id, &body, &fate.outcome);
+            if matches!(fate.outcome, Outcome::Refused(_)) {
+                bore.extend(state.not_charged(child, id));
             }
             state.fates.keep(id, child, fate.clone());
-        }
+            bore
+        };
         fault::point!("send.settled");
         let text = match &fate.outcome {
             Outcome::Submitted { from } => format!("{id} submitted at offset {from}"),
@@ -179,6 +208,7 @@ impl Registry {
             Outcome::Unknown(why) => format!("{id} unknown: {why}"),
         };
         let outcome = serde_json::to_value(&fate).unwrap_or_default();
+        bore.into_iter().for_each(|change| self.0.journal.note(change));
         self.0.journal.note(Change::Settled { id: id.0, outcome });
         self.0.journal.note(Change::event(child, "message", text));
         self.0.settled.send_replace(());

@@ -114,7 +114,7 @@ pub(super) struct ReportRow {
     /// compere says this of the child, not the child itself.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     synthetic: bool,
-    /// It was given before, in an answer that may not have arrived.
+    /// It was given before, in an answer that may not have arrived, or typed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     again: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,6 +156,8 @@ pub(super) struct ChildRow {
     pub(super) state: String,
     why: String,
     since_s: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<Value>,
     owner: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner_who: Option<String>,
@@ -163,6 +165,12 @@ pub(super) struct ChildRow {
     parent: String,
     held: usize,
     queued: usize,
+    /// Reports that it has not read.
+    #[serde(skip_serializing_if = "is_zero")]
+    unread: usize,
+    /// What it has to be told, and what it owes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit: Option<Exit>,
     program: String,
@@ -201,12 +209,15 @@ impl ChildRow {
             state: status.state.to_string(),
             why: status.why.clone(),
             since_s: age(status.since),
+            prompt: prompt(&status),
             owner: status.owner.word(),
             owner_who: owner_who(&status),
             owner_since_s: age(status.owner.since()),
             parent: found.node.parent.to_string(),
             held: status.held,
             queued: status.queued,
+            unread: found.unread,
+            pending: found.pending.clone(),
             exit: status.exit(),
             program: found.facts.program.clone(),
             preset: found.facts.preset.clone(),
@@ -221,6 +232,11 @@ impl ChildRow {
             emulator_resets: status.emulator_resets,
         }
     }
+}
+
+/// What a child asks, as every answer shows it: its text, its choices, and the hash that send_keys takes.
+pub(super) fn prompt(status: &Status) -> Option<Value> {
+    status.prompt.as_ref().map(|prompt| json!(prompt))
 }
 
 fn owner_who(status: &Status) -> Option<String> {

@@ -13,6 +13,7 @@ use crate::{
         messages::{NoReceipt, NotSent},
         spawn::SpawnError,
         timers::NotWaited,
+        wake::NotWoken,
     },
 };
 
@@ -32,9 +33,15 @@ impl ToolError {
     }
 }
 
+impl std::fmt::Display for ToolError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}. {}", self.what, self.next)
+    }
+}
+
 impl IntoContents for ToolError {
     fn into_contents(self) -> Vec<ContentBlock> {
-        vec![ContentBlock::text(format!("{}. {}", self.what, self.next))]
+        vec![ContentBlock::text(self.to_string())]
     }
 }
 
@@ -124,6 +131,18 @@ impl From<NotWaited> for ToolError {
             NotWaited::Gone(gone) => gone.into(),
             NotWaited::NotWritten(not) => not.into(),
         }
+    }
+}
+
+impl From<NotWoken> for ToolError {
+    fn from(not: NotWoken) -> Self {
+        let next = match not {
+            NotWoken::NotWaited(not) => return not.into(),
+            NotWoken::NoPane | NotWoken::NeverIdle => {
+                "Wait without `wake`; wait_id goes on as often as need be."
+            }
+        };
+        ToolError::new(not.to_string(), next)
     }
 }
 

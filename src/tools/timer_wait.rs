@@ -9,11 +9,12 @@ use rmcp::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
     Server,
-    answer::{ReportRow, record},
+    answer::{ReportRow, prompt, record},
     error::{Answer, ToolError},
 };
 use crate::{
@@ -33,6 +34,9 @@ pub(super) struct TimerWait {
     timeout_ms: Option<u64>,
     /// What ends the wait early; the first that holds does. Default: [{"report": true}]. An empty list waits out the time.
     until: Option<Vec<Condition>>,
+    /// `typed`: do not wait in this call. It returns at once, and what ends the wait is typed to you as a turn of its own
+    /// once you are idle. For agents that run in one of compere's terminals and want to end their turn.
+    wake: Option<Wake>,
     /// Go on with a wait that answered `still_waiting`; its time and conditions are as they were.
     wait_id: Option<String>,
 }
@@ -55,6 +59,12 @@ struct Condition {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+enum Wake {
+    Typed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 enum Become {
     Idle,
     NeedsInput,
@@ -72,6 +82,8 @@ struct Answered {
     state: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -103,7 +115,25 @@ impl Server {
         context: RequestContext<RoleServer>,
     ) -> Answer {
         let began = Instant::now();
+        let wake = ask.wake;
         let (wait, id) = self.begin(ask)?;
+        if wake.is_some() {
+            let woke = self.registry.wake(self.caller, wait).await?;
+            if let Woke::Reports(reports, _) = &woke {
+                self.gave(reports).await;
+            }
+            return Ok(record(&match woke {
+                Woke::StillWaiting(WaitId(id)) => Answered {
+                    woke: "later",
+                    wait_id: Some(format!("w{id}")),
+                    next: Some(
+                        "End your turn: what ends this wait is typed to you. With wait_id you can wait for it still.",
+                    ),
+                    ..Answered::default()
+                },
+                woke => self.answered(woke),
+            }));
+        }
         let client = context.client_info().map(|client| client.name.clone());
         let waiting = self.registry.wait(self.caller, wait, id, patience(client.as_deref()));
         let woke = tokio::select! {
@@ -122,6 +152,12 @@ impl Server {
 
     fn begin(&self, ask: TimerWait) -> Result<(Wait, Option<WaitId>), ToolError> {
         if let Some(text) = ask.wait_id {
+            if ask.wake.is_some() {
+                return Err(ToolError::new(
+                    "wake begins a wait of its own",
+                    "Give wait_id alone, or wake without it.",
+                ));
+            }
             if ask.until.is_some() {
                 let what = "until cannot be changed while a wait goes on";
                 return Err(ToolError::new(what, "Give wait_id alone, or start a new wait."));
@@ -198,7 +234,7 @@ impl Server {
             },
             Woke::Idle(child) => self.of("idle", child),
             Woke::NeedsInput(child) => Answered {
-                next: Some("read_output shows what it asks; send_keys answers."),
+                next: Some("send_keys answers it: give the prompt's hash, so that nothing else is answered."),
                 ..self.of("needs_input", child)
             },
             Woke::Exited(child) => self.of("exited", child),
@@ -220,6 +256,7 @@ impl Server {
             child: Some(child.to_string()),
             name: found.map(|found| found.node.name),
             state: status.as_ref().map(|status| status.state.to_string()),
+            prompt: status.as_ref().and_then(prompt),
             why: status.map(|status| status.why),
             ..Answered::default()
         }

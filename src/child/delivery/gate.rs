@@ -3,7 +3,7 @@
 
 use super::{Job, Now, Outcome, Scene, What, WhileBusy};
 use crate::child::{
-    composer::{Sight, excerpt},
+    composer::{Sight, excerpt, last_words},
     state::State,
 };
 
@@ -62,12 +62,26 @@ pub(super) fn gate(
     }
 }
 
+/// Why this must not be typed, if it answers a question that is not the one on the screen.
+pub(super) fn contradicts(job: &Job, scene: Scene<'_>) -> Option<String> {
+    let meant = job.prompt.as_deref()?;
+    match scene.asks {
+        Some(asked) if asked == meant => None,
+        Some(asked) => Some(format!("it asks something else now: prompt {asked}, and not {meant}")),
+        None => Some(format!("it asks nothing now, and not prompt {meant}")),
+    }
+}
+
 /// What it asks, in words, if it asks something that is not somebody's draft in its own composer.
 pub(super) fn asks(scene: Scene<'_>) -> Option<String> {
     let State::NeedsInput { what } = scene.state else { return None };
     if what == State::DRAFT {
         return None;
     }
-    let screen = if scene.screen.is_empty() { String::new() } else { format!(" (“{}”)", scene.screen) };
+    let screen = if scene.screen.is_empty() {
+        String::new()
+    } else {
+        format!(" (“{}”)", last_words(scene.screen))
+    };
     Some(format!("asks for {what}{screen}"))
 }

@@ -142,7 +142,7 @@ impl Terminal {
             Event::Push { writer, keys, now } => {
                 let id = self.sent.len() as u64 + 1;
                 let what = if keys { What::Keys(vec![id.to_string()]) } else { What::Message(text(id)) };
-                let job = Job { id: DeliveryId(id), writer, what, begun: 0, now };
+                let job = Job { id: DeliveryId(id), writer, what, begun: 0, now, prompt: None };
                 assert_eq!(self.queue.push(job, self.now), Ok(self.queue.len() - 1));
                 self.sent.insert(id, Sent { writer, keys, now, strokes: None, begun: 0, outcome: None });
                 None
@@ -215,6 +215,7 @@ impl Terminal {
             shows_work: true,
             end: Offset(self.end),
             composer: &self.composer,
+            asks: None,
             screen: "",
         }
     }
@@ -318,9 +319,13 @@ impl Terminal {
 
     /// Whoever sent this has nothing older of its kind that waits.
     fn in_order(&self, id: u64) {
-        let (writer, keys) = (self.sent[&id].writer, self.sent[&id].keys);
-        // Keys come before a message that waits.
-        let mut older = self.sent.range(..id).filter(|(_, sent)| sent.writer == writer && sent.keys >= keys);
+        let urgent = |sent: &Sent| sent.keys || sent.now;
+        let this = &self.sent[&id];
+        // Keys, and what is to be typed now, come before a message that waits.
+        if urgent(this) {
+            return;
+        }
+        let mut older = self.sent.range(..id).filter(|(_, sent)| sent.writer == this.writer && !urgent(sent));
         assert!(older.all(|(_, sent)| sent.outcome.is_some()), "{id} came before an older one");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     DeliveryId, Do, Entry, Fate, Last, Offset, Outcome, Queue, Reached, Scene, Standing, State, Stroke, What,
-    gate::{Gate, asks},
+    gate::{Gate, asks, contradicts},
 };
 use crate::child::composer::{Sight, Words, excerpt};
 
@@ -33,6 +33,8 @@ pub(super) struct Current {
     doubt: Option<String>,
     /// The program was busy when Enter was pressed: that it works shows nothing.
     was_busy: bool,
+    /// What the child had written when the last stroke was given to the terminal.
+    sent: Offset,
     /// When the next step can be told by the clock alone.
     pub(super) due: Option<Instant>,
 }
@@ -53,9 +55,9 @@ pub(super) enum Phase {
     /// The program has been interrupted and is seen to stop.
     Stopping { since: Instant },
     /// The text shows in the composer.
-    Showing { since: Instant, until: Instant, end: Option<Offset> },
+    Showing { since: Instant, until: Instant },
     /// The text leaves the composer.
-    Leaving { since: Instant, end: Option<Offset>, gone: Option<Instant> },
+    Leaving { since: Instant, gone: Option<Instant> },
 }
 
 /// A composer of which nothing was ever seen is looked for so long.
@@ -95,6 +97,7 @@ impl Current {
             words,
             doubt: None,
             was_busy: false,
+            sent: from,
             due: None,
         }
     }
@@ -130,11 +133,11 @@ impl Current {
             self.phase = Phase::Pausing { until };
         } else if !self.rest.is_empty() {
             self.entry.mark(Reached::Pasted, now, format!("the terminal took {} bytes", stroke.bytes.len()));
-            self.phase = Phase::Showing { since: now, until, end: None };
+            self.phase = Phase::Showing { since: now, until };
         } else {
             let reached = if self.enters() > 1 { Reached::TypedAgain } else { Reached::Typed };
             self.entry.mark(reached, now, "the terminal took Enter");
-            self.phase = Phase::Leaving { since: now, end: None, gone: None };
+            self.phase = Phase::Leaving { since: now, gone: None };
         }
     }
 
@@ -203,7 +206,7 @@ impl Queue {
                 let from = current.from;
                 self.finish(Outcome::Typed { from })
             }
-            Phase::Pausing { .. } => current.write(),
+            Phase::Pausing { .. } => current.write(scene),
             Phase::Stopping { since } => self.stopping(since, scene, now),
             Phase::Showing { .. } => self.showing(scene, now),
             Phase::Leaving { .. } => self.leaving(scene, now),
@@ -222,19 +225,22 @@ impl Queue {
         if !open || !scene.owner.admits(current.entry.job.writer) {
             return self.again(scene, now);
         }
+        if let Some(reason) = contradicts(&current.entry.job, scene) {
+            return self.finish(Outcome::Refused(reason));
+        }
         self.last = None;
         let current = self.current.as_mut()?;
         match current.at {
             0 if current.rest.is_empty() => self.finish(Outcome::Refused("there was nothing to type".into())),
             1 if current.is_message() && !current.interrupting => {
-                current.phase = Phase::Showing { since: now, until: now + current.pause, end: None };
+                current.phase = Phase::Showing { since: now, until: now + current.pause };
                 self.showing(scene, now)
             }
             2.. if current.is_message() && !current.interrupting => {
-                current.phase = Phase::Leaving { since: now, end: None, gone: None };
+                current.phase = Phase::Leaving { since: now, gone: None };
                 self.leaving(scene, now)
             }
-            _ => current.write(),
+            _ => current.write(scene),
         }
     }
 
@@ -261,8 +267,8 @@ impl Queue {
     /// The text is in the terminal: Enter, once it is seen in the composer and the program had its time.
     fn showing(&mut self, scene: Scene<'_>, now: Instant) -> Option<Do> {
         let current = self.current.as_mut()?;
-        let Phase::Showing { since, until, end } = &mut current.phase else { return None };
-        let (since, until, wrote) = (*since, *until, scene.end > *end.get_or_insert(scene.end));
+        let Phase::Showing { since, until } = current.phase else { return None };
+        let wrote = scene.end > current.sent;
         if let Some(asks) = asks(scene) {
             return self
                 .finish(Outcome::Unknown(format!("its text was typed, and Enter was not: it {asks} now")));
@@ -310,27 +316,31 @@ impl Queue {
     /// Enter is in the terminal: the text leaves the composer, or it is pressed once more.
     fn leaving(&mut self, scene: Scene<'_>, now: Instant) -> Option<Do> {
         let current = self.current.as_mut()?;
-        let Phase::Leaving { since, end, gone } = &mut current.phase else { return None };
-        let (since, wrote) = (*since, scene.end > *end.get_or_insert(scene.end));
+        let Phase::Leaving { since, gone } = &mut current.phase else { return None };
+        let (since, wrote) = (*since, scene.end > current.sent);
         let works = scene.worked.is_some() && !current.was_busy;
-        let sight = scene.composer.sight();
+        // What looks like a composer beside a question may be part of that.
+        let question = asks(scene);
+        let sight = if question.is_some() { Sight::Away } else { scene.composer.sight() };
         let other = match (&current.doubt, sight) {
             (Some(doubt), Sight::Holds(text)) => excerpt(text) == *doubt,
             _ => false,
         };
-        if other || scene.composer.keeps(&current.words) {
+        let kept = other || scene.composer.keeps(&current.words);
+        let works = works && !kept;
+        if kept && question.is_none() {
             *gone = None;
             let wait = if wrote { REACTION } else { NO_REACTION };
             if now < since + wait {
                 current.due = Some(since + wait);
                 return None;
             }
-            if current.enters() < 2 && asks(scene).is_none() {
+            if current.enters() < 2 {
                 current.rest.extend(current.enter.clone());
                 return current.press_enter(scene);
             }
-            let times = if current.enters() < 2 { "Enter" } else { "two Enters" };
-            return self.finish(Outcome::Unknown(format!("its text is still in its composer after {times}")));
+            return self
+                .finish(Outcome::Unknown("its text is still in its composer after two Enters".into()));
         }
         let wait = match sight {
             Sight::Unknown if works => {
@@ -341,6 +351,7 @@ impl Queue {
             Sight::Away if works => {
                 return self.submitted("its composer is gone, and it is at work", scene, now);
             }
+            Sight::Away if question.is_some() => REACTION,
             Sight::Away => AWAY,
             Sight::Empty | Sight::Holds(_) => {
                 let gone = *gone.get_or_insert(now);
@@ -361,7 +372,7 @@ impl Queue {
         if sight == Sight::Unknown {
             return self.typed(scene, now);
         }
-        let why = asks(scene).map_or_else(
+        let why = question.map_or_else(
             || format!("its composer is gone, and the screen shows “{}”", scene.screen),
             |asks| format!("it {asks} now"),
         );
@@ -403,7 +414,8 @@ impl Queue {
 
 impl Current {
     /// Writes the next stroke.
-    fn write(&mut self) -> Option<Do> {
+    fn write(&mut self, scene: Scene<'_>) -> Option<Do> {
+        self.sent = scene.end;
         let stroke = self.rest.pop_front()?;
         let (bytes, known) = (stroke.bytes.clone(), self.stroke(self.at));
         if !self.interrupting {
@@ -415,6 +427,6 @@ impl Current {
 
     fn press_enter(&mut self, scene: Scene<'_>) -> Option<Do> {
         self.was_busy = *scene.state == State::Busy;
-        self.write()
+        self.write(scene)
     }
 }

@@ -13,7 +13,7 @@ fn write(bytes: &[u8], last: bool, id: u64, stroke: u32) -> Do {
 }
 
 fn job(id: u64, writer: Writer, what: What) -> Job {
-    Job { id: DeliveryId(id), writer, what, begun: 0, now: false }
+    Job { id: DeliveryId(id), writer, what, begun: 0, now: false, prompt: None }
 }
 
 fn asks(what: &str) -> State {
@@ -28,6 +28,7 @@ struct Played {
     settled: bool,
     worked: Option<&'static str>,
     shows_work: bool,
+    asks: Option<&'static str>,
     end: u64,
     composer: Composer,
     now: Instant,
@@ -44,6 +45,7 @@ impl Played {
             settled: true,
             worked: None,
             shows_work: false,
+            asks: None,
             end: 5,
             composer: Composer::new(None),
             now: Instant::now(),
@@ -89,6 +91,7 @@ impl Played {
             shows_work: self.shows_work,
             end: Offset(self.end),
             composer: &self.composer,
+            asks: self.asks,
             screen: "1. Yes 2. No",
         }
     }
@@ -165,6 +168,7 @@ fn phases(fate: &Fate) -> Vec<Reached> {
 }
 
 mod evidence;
+mod turn;
 
 #[test]
 fn body_and_enter_are_two_writes_and_one_unit() {
@@ -201,56 +205,6 @@ fn a_draft_is_neither_sent_nor_added_to() {
 }
 
 #[test]
-fn a_busy_program_is_waited_for_unless_it_is_to_be_now() {
-    let mut played = Played::with_composer(State::Busy);
-    played.message(1, Writer::Agent);
-    assert_eq!(played.next(), None);
-    assert_eq!(played.standing(1), (Reached::Queued, "busy: a rule".into()));
-    played.state = State::Unknown;
-    played.plans();
-
-    let mut played = Played::with_composer(State::Busy);
-    played.queue.while_busy = WhileBusy::Type;
-    played.message(1, Writer::Agent).plans();
-
-    let mut played = Played::with_composer(State::Busy);
-    played.now(1).plans();
-}
-
-#[test]
-fn now_can_mean_to_interrupt_first() {
-    let interrupts = || {
-        let mut played = Played::with_composer(State::Busy);
-        (played.queue.now, played.queue.interrupt) = (Now::Interrupt, vec!["Escape".into()]);
-        played.now(1);
-        assert_eq!(played.next(), Some(Do::AskTty));
-        assert_eq!(played.queue.tty(TTY), Some(Do::Plan(What::Keys(vec!["Escape".into()]), TTY)));
-        let escape = Stroke { bytes: b"\x1b".into(), pause: Duration::ZERO };
-        assert_eq!(played.queue.strokes(Ok(vec![escape])), None);
-        let pressed = Do::Write { bytes: b"\x1b".into(), last: false, stroke: None };
-        assert_eq!(played.next(), Some(pressed));
-        assert!(!played.queue.is_typing());
-        assert_eq!(played.written().next(), None, "it is still busy");
-        played
-    };
-    let mut played = interrupts();
-    played.state = State::Idle;
-    played.enters(1).shows("> ").next();
-    let fate = played.later(120).fate(1);
-    assert_eq!(phases(&fate)[..2], [Reached::Interrupted, Reached::Ready]);
-
-    let mut played = interrupts();
-    assert_eq!(played.later(10_000).next(), None, "it waits as if it were not to be now");
-    assert_eq!(played.standing(1), (Reached::Queued, "busy: a rule".into()));
-    assert_eq!(played.later(10_000).next(), None, "and is not interrupted again");
-
-    let mut played = interrupts();
-    assert_eq!(played.queue.interrupted(played.now), None);
-    played.state = asks(TRUST);
-    assert!(matches!(played.fate(1).outcome, Outcome::Refused(_)));
-}
-
-#[test]
 fn nothing_is_typed_before_the_program_is_ready_or_into_its_question() {
     let mut played = Played::new(State::Starting);
     played.message(1, Writer::Agent);
@@ -264,21 +218,6 @@ fn nothing_is_typed_before_the_program_is_ready_or_into_its_question() {
     (played.state, played.settled) = (State::Busy, false);
     played.message(3, Writer::Agent);
     assert_eq!(played.next(), None, "it may still be asking");
-}
-
-#[test]
-fn keys_overtake_what_waits_and_nothing_that_has_begun() {
-    let mut played = Played::with_composer(State::Busy);
-    let keys = |id| job(id, Writer::Agent, What::Keys(vec!["Escape".into()]));
-    played.message(1, Writer::Agent);
-    played.queue.push(keys(2), played.now).unwrap();
-    assert_eq!(played.next(), Some(Do::AskTty));
-    assert!(matches!(played.queue.tty(TTY), Some(Do::Plan(What::Keys(_), _))));
-    played.queue.unwritten("gone");
-    played.state = State::Idle;
-    played.pastes(1);
-    played.queue.push(keys(3), played.now).unwrap();
-    assert_eq!(played.next(), None);
 }
 
 #[test]

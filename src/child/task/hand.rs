@@ -9,18 +9,23 @@ use crate::{
         composer::last_words,
         delivery::{DeliveryId, Do, Scene, Stroke, What},
         owner::Owner,
-        state::{Tty, bottom},
+        state::Tty,
         typing,
     },
     fault,
     keeper::wire::Request,
 };
 
+/// Lines of a screen that tell what it is about.
+const BOTTOM: usize = 12;
+
 impl Task {
     /// Types what can be typed now.
     pub(super) fn type_on(&mut self, now: Instant) {
         if !self.queue.is_empty() && self.bottom.0 != self.screen.version() {
-            self.bottom = (self.screen.version(), last_words(bottom(&self.visible())));
+            let lines = self.screen.text(0).lines;
+            let last = lines.len().saturating_sub(BOTTOM);
+            self.bottom = (self.screen.version(), last_words(&lines[last..].join("\n")));
         }
         // Before the keeper has said what an earlier broker typed, nothing may be.
         while self.unsettled.is_empty() {
@@ -47,7 +52,8 @@ impl Task {
             shows_work: self.reducer.shows_work(),
             end: self.end,
             composer: &self.composer,
-            screen: &self.bottom.1,
+            screen: self.reducer.prompt().map_or(&self.bottom.1, |prompt| &prompt.text),
+            asks: self.reducer.asks().map(|prompt| prompt.hash.as_str()),
         }
     }
 
@@ -66,7 +72,8 @@ impl Task {
                 self.act(over, now);
             }
             Some(Do::Write { bytes, last, stroke }) => {
-                if last {
+                // Moving about in a dialog answers nothing.
+                if last && !typing::moves(&bytes) {
                     self.reducer.typed(now);
                 }
                 let id = self.next();

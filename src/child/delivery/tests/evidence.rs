@@ -76,7 +76,7 @@ fn no_enter_is_pressed_into_a_question() {
     played.message(1, Writer::Agent).enters(1).shows("Really?");
     played.state = asks("permission");
     assert_eq!(played.next(), None);
-    played.later(5000);
+    played.later(2000);
     played.unknown(1, "its text and Enter were typed, and it asks for permission (“1. Yes 2. No”) now");
 
     // There is no second Enter either.
@@ -84,8 +84,8 @@ fn no_enter_is_pressed_into_a_question() {
     played.message(1, Writer::Agent).enters(1);
     played.state = asks("permission");
     assert_eq!(played.next(), None);
-    played.later(4000);
-    played.unknown(1, "its text is still in its composer after Enter");
+    played.later(2000);
+    played.unknown(1, "its text and Enter were typed, and it asks for permission");
 }
 
 #[test]
