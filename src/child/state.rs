@@ -1,17 +1,16 @@
 //! What a child is doing, and how we know: a reducer over its output, its screen, its terminal and its end.
 //! A plain value; it is told the time, and tells when it wants to look again.
 
+mod doing;
 mod question;
 mod rule;
 mod until;
 
-use std::{
-    fmt,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant};
 
-use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
+use chrono::{DateTime, FixedOffset};
 
+pub use self::doing::State;
 use self::{
     question::Question,
     rule::{Asked, Compiled},
@@ -22,71 +21,6 @@ use super::{
     rules::{Meaning, Rules},
 };
 use crate::id::Exit;
-
-/// What a child is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not yet seen at its prompt.
-    Starting,
-    /// At its prompt.
-    Idle,
-    /// Working.
-    Busy,
-    /// Asking something a message must not answer.
-    NeedsInput {
-        /// What it asks for, in a word or two.
-        what: String,
-    },
-    /// Out of quota or rate, for now, as it says.
-    Limited {
-        /// When that ends, if it says so: within some seconds, as programs count them.
-        until: Option<SystemTime>,
-    },
-    /// It ended.
-    Exited(Exit),
-    /// Its keeper is gone, and with it its exit status.
-    Lost,
-    /// Nothing we see tells. This is not idle.
-    Unknown,
-}
-
-impl State {
-    /// What a program needs input for whose composer holds somebody's words.
-    pub const DRAFT: &str = "draft";
-
-    /// The state in one word, as answers write it.
-    pub fn word(&self) -> &'static str {
-        match self {
-            State::Starting => "starting",
-            State::Idle => "idle",
-            State::Busy => "busy",
-            State::NeedsInput { .. } => "needs_input",
-            State::Limited { .. } => "limited",
-            State::Exited(_) => "exited",
-            State::Lost => "lost",
-            State::Unknown => "unknown",
-        }
-    }
-
-    /// Over for good.
-    pub fn ended(&self) -> bool {
-        matches!(self, State::Exited(_) | State::Lost)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            State::NeedsInput { what } => write!(f, "needs_input ({what})"),
-            State::Limited { until: Some(until) } => {
-                let until = DateTime::<Utc>::from(*until);
-                write!(f, "limited (until {})", until.to_rfc3339_opts(SecondsFormat::Secs, true))
-            }
-            State::Exited(exit) => write!(f, "exited ({exit})"),
-            other => f.write_str(other.word()),
-        }
-    }
-}
 
 /// What the kernel says of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +61,8 @@ pub struct Reducer {
     started: Instant,
     output: Option<Instant>,
     typed: Option<Instant>,
+    /// Its first output since then.
+    stirred: Option<Instant>,
     /// Seen at work, or asking, since the last message.
     worked: bool,
     /// Which rule has shown it at work since then.
@@ -158,6 +94,9 @@ impl Reducer {
     const PROMPT_QUIET: Duration = Duration::from_millis(100);
     /// A program that shows nothing this long after Enter took it, or never will.
     const REACTION: Duration = Duration::from_secs(2);
+    /// A program that works visibly and has written nothing at all this long after Enter has nothing to do with it. Seen
+    /// on a loaded machine: 4 s (qwen).
+    const ASLEEP: Duration = Duration::from_secs(10);
     /// How long after a change programs may go on telling the old state; seen: 150 ms (claude, codex).
     const LAG: Duration = Duration::from_millis(300);
     /// A program whose prompt was not recognised by then will not be.
@@ -177,6 +116,7 @@ impl Reducer {
             started: now,
             output: None,
             typed: None,
+            stirred: None,
             worked: false,
             at_work: None,
             asked: false,
@@ -262,12 +202,14 @@ impl Reducer {
     /// The child wrote something.
     pub fn output(&mut self, now: Instant) {
         self.output = Some(now);
+        self.stirred = self.stirred.or(self.typed.map(|_| now));
     }
 
     /// Enter was pressed after a message: busy until something shows otherwise.
     pub fn typed(&mut self, now: Instant) {
         if !self.state.ended() {
             self.typed = Some(now);
+            self.stirred = None;
             self.worked = false;
             self.at_work = None;
             self.asked = matches!(&self.state, State::NeedsInput { what } if what != State::DRAFT);
@@ -408,6 +350,8 @@ impl Reducer {
             self.output.map(|at| at + self.quiet),
             self.withdrawn,
             self.typed.map(|at| at + Self::REACTION),
+            self.typed.map(|at| at + Self::ASLEEP),
+            self.stirred.map(|at| at + Self::REACTION),
             Some(self.started + Self::SILENT_START),
             Some(self.started + Self::STARTING),
         ];
@@ -475,12 +419,7 @@ impl Reducer {
 
     /// Signs of idleness count only once the program has answered to Enter: before, they are the old ones. One whose
     /// rules know how it looks at work must have been seen so, since it redraws its prompt before it begins.
-    fn answered(&self, now: Instant) -> bool {
-        self.reacted(now)
-            && (!self.shows_work()
-                || self.worked
-                || self.typed.is_none_or(|typed| now >= typed + Self::REACTION))
-    }
+    fn answered(&self, now: Instant) -> bool {}
 
     /// It wrote something since Enter, or had the time to.
     fn reacted(&self, now: Instant) -> bool {

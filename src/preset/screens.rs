@@ -1,10 +1,20 @@
 //! What our presets' rules say of screens as the programs drew them, at 120 columns, in the versions that the presets name.
 //! Which sign a rule looks at is followed here as `child` does: in order, the first that matches.
 
+use std::time::Duration;
+
 use regex::Regex;
 
 use super::{PresetDirs, Presets};
-use crate::child::rules::{Meaning, Sign};
+use crate::{
+    child::{
+        recording::Happened,
+        replay::Replay,
+        rules::{Meaning, Sign},
+        state::State,
+    },
+    id::Size,
+};
 
 /// What a program shows at one moment; the bottom without blank lines.
 #[derive(Clone, Copy, Default)]
@@ -150,6 +160,21 @@ fn pi() {
     check("pi", screen("π - pi", &format!("  SLOWDONE\n{composer}")), IDLE);
     check("pi", screen("π - pi", &format!(" w31 w32\n ⠸ Working...\n{composer}")), BUSY);
     check("pi", screen("π - pi", " pi v0.73.1\n escape interrupt · ctrl+c/ctrl+d clear/exit"), None);
+}
+
+#[test]
+fn silence_alone_makes_no_agent_idle() {
+    let presets = Presets::load(PresetDirs::default());
+    for preset in ["claude", "codex", "gemini", "opencode", "qwen", "pi"] {
+        let rules = &presets.get(preset).unwrap().state;
+        assert!(!rules.silence_is_idle && !rules.foreground_is_idle, "{preset}");
+        let mut replay = Replay::new(rules, Size { rows: 40, cols: 120 }, None);
+        let output = Happened::Output("it wrote this".into());
+        let mut changes = replay.play(Duration::from_secs(1), &output);
+        changes.extend(replay.play(Duration::from_secs(3600), &Happened::Other));
+        let states: Vec<&State> = changes.iter().map(|change| &change.state).collect();
+        assert_eq!(states, [&State::Starting, &State::Unknown], "{preset}: unknown is not idle");
+    }
 }
 
 #[test]

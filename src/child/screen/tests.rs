@@ -314,3 +314,16 @@ fn no_bytes_and_no_size_break_it() {
         assert_eq!(screen.emulator_resets(), 0, "seed {seed}");
     }
 }
+
+#[test]
+fn the_backgrounds_lie_under_the_text_that_is_shown() {
+    let mut screen = Screen::new(Size { rows: 5, cols: 10 });
+    let drawn = "one\x1b[44m two \x1b[0m\r\n\x1b[7m\u{6f22}\x1b[0mx   \r\n\r\n12345678\x1b[44m9012\x1b[0m";
+    let _ = screen.feed(drawn.as_bytes(), Instant::now());
+    let (text, shades) = screen.shaded();
+    assert_eq!(text, screen.text(0).lines.join("\n"));
+    assert_eq!(text, "one two\n漢x\n\n123456789012");
+    let pieces: Vec<(&str, u16)> =
+        shades.iter().map(|shade| (&text[shade.at.clone()], shade.ground)).collect();
+    assert_eq!(pieces, [("one", 0), (" two", 1), ("漢", 2), ("x", 0), ("12345678", 0), ("9012", 1)]);
+}

@@ -213,7 +213,11 @@ fn a_program_that_shows_its_work_is_idle_again_once_it_was_seen_at_it() {
     told.is(300, "idle");
     let mut quick = Told::new(rules());
     quick.status = Some("idle".into());
-    quick.prints(10, "$").types(100).prints(101, "$ hi").is(2099, "busy").is(2100, "idle");
+    quick.prints(10, "$").types(100).prints(101, "$ hi").is(2100, "busy").is(2101, "idle");
+    let mut slow = Told::new(rules());
+    slow.status = Some("idle".into());
+    slow.prints(10, "$").types(100).is(2100, "busy").is(9000, "busy").prints(9010, "$ hi").is(9020, "busy");
+    slow.is(11_010, "idle").types(20_000).is(29_999, "busy").is(30_000, "idle");
 }
 
 #[test]
