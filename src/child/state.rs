@@ -419,7 +419,11 @@ impl Reducer {
 
     /// Signs of idleness count only once the program has answered to Enter: before, they are the old ones. One whose
     /// rules know how it looks at work must have been seen so, since it redraws its prompt before it begins.
-    fn answered(&self, now: Instant) -> bool {}
+    fn answered(&self, now: Instant) -> bool {
+        let (Some(typed), true) = (self.typed, self.shows_work()) else { return self.reacted(now) };
+        let shown = self.stirred.is_some_and(|at| self.worked || now >= at + Self::REACTION);
+        shown || (self.worked && self.reacted(now)) || now >= typed + Self::ASLEEP
+    }
 
     /// It wrote something since Enter, or had the time to.
     fn reacted(&self, now: Instant) -> bool {
