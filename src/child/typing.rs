@@ -84,8 +84,9 @@ pub fn clean(text: &str, rules: &Typing) -> Result<Cleaned, TypingError> {
         return Err(TypingError::Empty);
     }
     let start = kept.len() - kept.trim_start().len();
-    if rules.shield_commands && kept[start..].starts_with(['!', '/']) {
-        kept.insert_str(start, rules.shield.as_deref().unwrap_or(" "));
+    let shield = rules.shield.as_deref().unwrap_or(" ");
+    if rules.shield_commands && kept[start..].starts_with(['!', '/']) && !kept[..start].ends_with(shield) {
+        kept.insert_str(start, shield);
     }
     if rules.shield_backslash && kept.ends_with('\\') {
         kept.push(' ');
@@ -183,7 +184,7 @@ mod tests {
             ("/clear", " /clear"),
             ("\x1b!ls", " !ls"),
             ("a !ls", "a !ls"),
-            (" /clear", "  /clear"),
+            (" /clear", " /clear"),
             ("\n\t!ls", "\n\t !ls"),
             ("path\\", "path\\ "),
             ("path\\\n", "path\\ "),

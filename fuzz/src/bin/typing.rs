@@ -12,7 +12,10 @@ fuzz_target!(|data: &[u8]| {
     let rules = Typing {
         enter_after_ms: (flags & 4 != 0).then(|| u32::from(*repeat) << (flags >> 3)),
         shield_commands: flags & 1 != 0,
+        shield: (flags & 8 != 0).then(|| "\u{2800}".to_owned()),
         shield_backslash: flags & 2 != 0,
+        shield_mention: flags & 16 != 0,
+        ..Typing::default()
     };
     let text = String::from_utf8_lossy(rest);
     message(&text.repeat(1 + usize::from(repeat % 16)), &rules);
@@ -24,7 +27,7 @@ fn message(text: &str, rules: &Typing) {
         Ok(cleaned) => cleaned.text,
         Err(TypingError::Empty) => return assert!(text.chars().all(|c| c.is_whitespace() || c.is_control())),
         Err(TypingError::TooLong { bytes }) => {
-            return assert!(bytes > MAX_MESSAGE && text.len() + 2 >= bytes);
+            return assert!(bytes > MAX_MESSAGE && text.len() + 5 >= bytes);
         }
         Err(error) => panic!("{error}"),
     };
@@ -35,7 +38,9 @@ fn message(text: &str, rules: &Typing) {
     let again = clean(&cleaned, rules).unwrap();
     assert_eq!((&again.text, again.dropped), (&cleaned, 0));
     // Nothing is lost but controls, and nothing comes but shields.
-    let shown = |text: &str| text.chars().filter(|c| !c.is_control() && *c != ' ').collect::<String>();
+    let shown = |text: &str| {
+        text.chars().filter(|c| !c.is_control() && !matches!(c, ' ' | '\u{2800}')).collect::<String>()
+    };
     assert_eq!(shown(&cleaned), shown(text));
 
     let returned = cleaned.replace('\n', "\r");
