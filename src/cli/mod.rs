@@ -5,6 +5,7 @@ mod client;
 mod fail;
 mod given;
 mod out;
+mod raw;
 
 mod call;
 mod explain;

@@ -81,24 +81,12 @@ impl Past {
             messages: rows(
                 db,
                 "SELECT id, child, body FROM messages WHERE outcome IS NULL ORDER BY id",
-                |row| {
-                    Some(MessageRow {
-                        id: number(row, 0)?,
-                        child: ChildId(row.get(1).ok()?),
-                        body: json(row, 2)?,
-                    })
-                },
+                message,
             )?,
             settled: rows(
                 db,
                 "SELECT id, child, outcome FROM messages WHERE outcome IS NOT NULL ORDER BY id DESC LIMIT 500",
-                |row| {
-                    Some(MessageRow {
-                        id: number(row, 0)?,
-                        child: ChildId(row.get(1).ok()?),
-                        body: json(row, 2)?,
-                    })
-                },
+                message,
             )?,
             reports: rows(db, "SELECT inbox, number, body FROM reports ORDER BY inbox, number", |row| {
                 Some((caller(row)?, number(row, 1)?, json(row, 2)?))
@@ -135,6 +123,11 @@ fn rows<T>(db: &Connection, sql: &str, read: impl Fn(&Row<'_>) -> Option<T>) -> 
 
 fn json(row: &Row<'_>, at: usize) -> Option<Value> {
     serde_json::from_str(row.get_ref(at).ok()?.as_str().ok()?).ok()
+}
+
+/// A message's id, its child, and what it says or what became of it.
+fn message(row: &Row<'_>) -> Option<MessageRow> {
+    Some(MessageRow { id: number(row, 0)?, child: ChildId(row.get(1).ok()?), body: json(row, 2)? })
 }
 
 fn number(row: &Row<'_>, at: usize) -> Option<u64> {

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use crate::cli::raw::Raw;
 
 pub(in crate::cli) fn run() -> io::Result<ExitCode> {
     let _raw = Raw::set()?;
@@ -41,24 +41,4 @@ fn draw(out: &mut impl Write, pressed: u32, last: Option<char>) -> io::Result<()
         write!(out, "\x1b[{};3H\x1b[3{}m{line}\x1b[0m", row + 2, 4 + row % 3)?;
     }
     out.flush()
-}
-
-/// The terminal without line editing and echo, until dropped.
-struct Raw(Termios);
-
-impl Raw {
-    fn set() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
-        Ok(Raw(before))
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // A terminal that is gone needs nothing.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
-    }
 }

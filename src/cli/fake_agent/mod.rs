@@ -23,7 +23,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::ValueEnum;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr},
+    termios::tcgetwinsize,
 };
 
 use self::{
@@ -31,7 +31,7 @@ use self::{
     keys::{Decoder, Key},
     picture::{Live, Picture},
 };
-use super::fail::Fail;
+use super::{fail::Fail, raw::Raw};
 
 /// What it is for, at the head of its help.
 pub(super) const LONG: &str = "\
@@ -315,25 +315,5 @@ fn report(status: &str, text: &str) -> String {
     match run() {
         Ok(output) => String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
         Err(error) => format!("the report was not made: {error}"),
-    }
-}
-
-/// The terminal without line editing and echo, until dropped.
-struct Raw(Termios);
-
-impl Raw {
-    fn set() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
-        Ok(Raw(before))
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // A terminal that is gone needs nothing.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }
