@@ -65,6 +65,9 @@ pub struct MessageRow {
 }
 
 impl Past {
+    /// How many messages whose fate is known are told of, the newest. More stand in the file, for a person.
+    pub const SETTLED: usize = 500;
+
     pub(super) fn read(db: &Connection) -> rusqlite::Result<Past> {
         let last = |what: &str| -> rusqlite::Result<u64> {
             let sql = "SELECT coalesce(max(number), 0) FROM last WHERE what = ?1";
@@ -85,7 +88,10 @@ impl Past {
             )?,
             settled: rows(
                 db,
-                "SELECT id, child, outcome FROM messages WHERE outcome IS NOT NULL ORDER BY id DESC LIMIT 500",
+                &format!(
+                    "SELECT id, child, outcome FROM messages WHERE outcome IS NOT NULL ORDER BY id DESC LIMIT {}",
+                    Self::SETTLED
+                ),
                 message,
             )?,
             reports: rows(db, "SELECT inbox, number, body FROM reports ORDER BY inbox, number", |row| {

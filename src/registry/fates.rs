@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     child::delivery::{DeliveryId, Fate, Mark},
     id::ChildId,
+    journal::Past,
 };
 
 /// See the module.
@@ -12,8 +13,8 @@ use crate::{
 pub(super) struct Fates(BTreeMap<u64, (ChildId, Fate)>);
 
 impl Fates {
-    /// How many are kept; with long reasons some hundred kilobytes.
-    pub(super) const KEPT: usize = 500;
+    /// How many are kept, as many as another broker would be told of; with long reasons some hundred kilobytes.
+    pub(super) const KEPT: usize = Past::SETTLED;
 
     /// Keeps one, and lets the oldest go.
     pub(super) fn keep(&mut self, id: DeliveryId, child: ChildId, fate: Fate) {

@@ -58,6 +58,22 @@ pub struct Report {
 }
 
 impl Report {
+    /// One as tests need it: of c1, done.
+    #[cfg(test)]
+    pub(super) fn saying(message: impl Into<String>) -> Self {
+        Report {
+            number: 0,
+            from: ChildId(1),
+            name: "a".into(),
+            meant_for: None,
+            status: ReportStatus::Done,
+            message: message.into(),
+            data: None,
+            synthetic: false,
+            at: SystemTime::UNIX_EPOCH,
+        }
+    }
+
     /// Bytes of its text and data.
     pub fn bytes(&self) -> usize {
         self.message.len() + self.data.as_ref().map_or(0, |data| data.to_string().len())
@@ -222,22 +238,8 @@ mod properties;
 mod tests {
     use super::*;
 
-    fn report(message: &str) -> Report {
-        Report {
-            number: 0,
-            from: ChildId(1),
-            name: "a".into(),
-            meant_for: None,
-            status: ReportStatus::Done,
-            message: message.into(),
-            data: None,
-            synthetic: false,
-            at: SystemTime::UNIX_EPOCH,
-        }
-    }
-
     fn push(inbox: &mut Inbox, message: &str) -> Result<u64, Full> {
-        let mut report = report(message);
+        let mut report = Report::saying(message);
         report.number = inbox.admit(&report)?;
         inbox.push(report.clone());
         Ok(report.number)

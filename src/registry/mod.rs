@@ -53,6 +53,7 @@ use crate::{
     id::{Caller, ChildId, Exit, TokenHash},
     journal::{Change, Journal, Last},
     preset::Reports,
+    proc::boot_name,
 };
 
 pub use self::{again::NotResumed, birth::Facts, place::Place};
@@ -235,7 +236,7 @@ impl Registry {
             orphans,
             nudges: Nudges::default(),
             journal,
-            boot: crate::proc::boot_name(),
+            boot: boot_name(),
             state: Mutex::default(),
             desk: tokio::sync::Mutex::default(),
             mending: tokio::sync::Mutex::default(),

@@ -32,17 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn report(bytes: usize) -> Report {
-    Report {
-        number: 0,
-        from: ChildId(1),
-        name: "a".into(),
-        meant_for: None,
-        status: ReportStatus::Done,
-        message: "x".repeat(bytes),
-        data: None,
-        synthetic: false,
-        at: SystemTime::UNIX_EPOCH,
-    }
+    Report::saying("x".repeat(bytes))
 }
 
 proptest! {

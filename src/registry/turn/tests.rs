@@ -1,7 +1,5 @@
 //! When a turn is typed, and what it says.
 
-use std::time::SystemTime;
-
 use super::*;
 use crate::{
     id::{Caller, ChildId, RootId},
@@ -50,17 +48,7 @@ fn what_comes_to_nothing_is_not_tried_for_ever() {
 }
 
 fn given(number: u64, from: u32, message: &str) -> Given {
-    let report = Report {
-        number,
-        from: ChildId(from),
-        name: "tests".into(),
-        meant_for: None,
-        status: ReportStatus::Done,
-        message: message.into(),
-        data: None,
-        synthetic: false,
-        at: SystemTime::UNIX_EPOCH,
-    };
+    let report = Report { number, from: ChildId(from), name: "tests".into(), ..Report::saying(message) };
     Given { report, again: false }
 }
 
