@@ -23,8 +23,9 @@ const CHAIN: Duration = Duration::from_secs(150);
 const RUN: Duration = Duration::from_secs(60);
 
 /// What is tried.
-pub(crate) const CELLS: [Cell; 5] = [
+pub(crate) const CELLS: [Cell; 6] = [
     Cell { name: "host: added by the README's line", fits: is_host, run: added },
+    Cell { name: "child: the tools at its first message", fits: is_host, run: first_tools },
     Cell { name: "chain: headless, two helpers", fits: orchestrates, run: two_helpers },
     Cell { name: "chain: in a terminal, two helpers", fits: orchestrates, run: two_helpers_in_a_terminal },
     Cell { name: "chain: two generations", fits: orchestrates, run: two_generations },
@@ -167,10 +168,7 @@ fn added(bench: &mut Bench) -> Try {
     let ran = headless(bench, &stage, &prompt, RUN);
     let told: Vec<Event> = model.all(from, |event| event.is(&who, "tools"));
     bench.note(format!("tools: {told:?}"));
-    let names: Vec<&String> = told.iter().flat_map(|event| &event.names).collect();
-    let known = |tool: &str| names.iter().any(|name| name.ends_with(tool));
-    let all = compere::tools::list();
-    let hidden: Vec<&str> = all.iter().map(|tool| &*tool.name).filter(|tool| !known(tool)).collect();
+    let hidden = hidden(&told);
     let results = results(bench, &stage, program.name, from);
     bench.note(format!("results: {results:?}"));
     let mut problems = Vec::new();
@@ -185,6 +183,37 @@ fn added(bench: &mut Bench) -> Try {
         problems.push("list_children was not answered".into());
     }
     problems.extend(ran.err());
+    judged(bench, stage, problems)
+}
+
+/// Which of compere's tools are in none of these lists.
+fn hidden(told: &[Event]) -> Vec<String> {
+    let known = |tool: &str| told.iter().flat_map(|event| &event.names).any(|name| name.ends_with(tool));
+    let all = compere::tools::list().into_iter().map(|tool| tool.name.into_owned());
+    all.filter(|tool| !known(tool)).collect()
+}
+
+/// A child that compere starts with a message has its tools when its model first hears of that.
+fn first_tools(bench: &mut Bench) -> Try {
+    let (model, program, mark) = (bench.stage.model, bench.program, bench.mark());
+    let stage = Stage::new(model, &[program])?;
+    let (from, who) = (model.now(), stage.who(program.name));
+    let child = stage.spawn(&json!({"preset": program.name, "message": format!("Hello {mark}")}))?;
+    let like = |event: &Event| event.is(&who, "heard") && event.text.contains(&mark);
+    let heard = model.first(from, RUN, like);
+    let first = model.all(from, |event| event.is(&who, "tools")).into_iter().next();
+    bench.note(format!("tools: {first:?}"));
+    let mut problems = Vec::new();
+    match (heard, first) {
+        (Some(_), Some(first)) => {
+            let hidden = hidden(std::slice::from_ref(&first));
+            if !hidden.is_empty() {
+                problems.push(format!("{} of its tools are not there yet", hidden.len()));
+            }
+        }
+        _ => problems.push("its first message did not arrive".into()),
+    }
+    problems.extend(stage.stop(&child).err());
     judged(bench, stage, problems)
 }
 
