@@ -8,6 +8,8 @@ mod guard;
 mod line;
 mod mailbox;
 pub mod owner;
+pub mod paint;
+pub mod picture;
 pub mod plain;
 mod render;
 pub mod rules;
