@@ -2,7 +2,9 @@
 //! answers the handle's questions. The only place that knows of all the child's parts.
 
 mod keeper;
+mod person;
 mod recovery;
+mod stopping;
 
 use std::{
     collections::HashMap,
@@ -19,9 +21,9 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{oneshot, watch};
 
-use self::recovery::Behind;
+use self::{person::Person, recovery::Behind};
 use super::{
-    Begin, Shown, Status, Told, Witness,
+    Begin, Shown, Status, Told, View, Witness,
     delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
     find::Finder,
     mailbox::{Command, Mailbox, Piece},
@@ -29,7 +31,7 @@ use super::{
     screen::Screen,
     session::Search,
     state::{Look, Reducer, Tty},
-    stop::{Step, Stopped, Stopping},
+    stop::Stopping,
     typing,
 };
 use crate::{
@@ -37,7 +39,7 @@ use crate::{
     id::{ChildId, Offset},
     keeper::{
         Ring,
-        wire::{Decoder, Request, Whom},
+        wire::{Decoder, Request},
     },
 };
 
@@ -45,6 +47,7 @@ use crate::{
 enum Pending {
     Read { from: Offset, max: usize, whose: Reader },
     Processes,
+    Echo,
 }
 
 /// Who wants a piece of output.
@@ -90,6 +93,8 @@ pub(super) struct Task {
     behind: Option<Behind>,
     shared_end: Arc<AtomicU64>,
     status: watch::Sender<Status>,
+    drawn: watch::Sender<u64>,
+    person: Person,
     session: Search,
     /// The child's process.
     pid: i32,
@@ -100,7 +105,7 @@ impl Task {
     pub(super) fn new(
         begin: Begin,
         shared_end: Arc<AtomicU64>,
-    ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>)> {
+    ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>, watch::Receiver<u64>)> {
         let (mailbox, commands, wake) = Mailbox::new()?;
         let from = recovery::origin(begin.kept, begin.size, &begin.socket)?;
         let mut reducer = Reducer::new(&begin.rules, from.child, Instant::now());
@@ -112,13 +117,15 @@ impl Task {
             state: reducer.state().clone(),
             why: reducer.why().into(),
             since: SystemTime::now(),
-            owner: begin.owner,
+            owner: begin.owner.clone(),
+            viewer: None,
             queued: from.jobs.len(),
             held: 0,
             title: None,
             emulator_resets: 0,
             stale: from.stale,
         });
+        let (drawn, seen) = watch::channel(0);
         let mut task = Task {
             id: begin.id,
             keeper: from.stream,
@@ -131,6 +138,8 @@ impl Task {
             ring: begin.ring,
             commands,
             wake,
+            person: Person::new(begin.owner, begin.size, from.screen.size()),
+            drawn,
             screen: from.screen,
             reducer,
             typing: begin.typing,
@@ -161,7 +170,7 @@ impl Task {
         } else {
             task.keeper_ended(from.dead);
         }
-        Ok((task, mailbox, watched))
+        Ok((task, mailbox, watched, seen))
     }
 
     pub(super) fn can_be_idle(&self) -> bool {
@@ -205,6 +214,7 @@ impl Task {
             self.screen.sync_deadline(),
             self.reducer.deadline().filter(|_| !self.tty_asked),
             self.queue.deadline(),
+            self.person.deadline(),
             self.stopping.as_ref().map(Stopping::deadline),
         ];
         let timeout = deadline.into_iter().flatten().min().map(|at| {
@@ -252,13 +262,23 @@ impl Task {
                 }
                 let _ = reply.send(finding);
             }
-            Command::Resize(size) => {
-                self.screen.resize(size);
-                self.send(Request::Resize { size });
-                // What is written again from the ring would be laid out for one size only.
-                self.save();
-            }
+            Command::Resize(size) => self.ask_size(size),
             Command::Stop { grace, reply } => self.stop(grace, reply, now),
+            Command::Sheet { up, reply } => {
+                let (sheet, up) = self.screen.sheet(up);
+                let (above, wants) = (self.screen.rows_above(), self.screen.wants());
+                let _ = reply.send(View { sheet, up, above, wants });
+            }
+            Command::Person { doing, reply } => {
+                self.person(doing, now);
+                let _ = reply.send(());
+            }
+            Command::Held { act, reply } => {
+                let held = self.held(act);
+                // Whoever is answered and then looks must find it counted.
+                self.publish();
+                let _ = reply.send(held);
+            }
         }
     }
 
@@ -278,6 +298,7 @@ impl Task {
         if let Some(step) = self.stopping.as_mut().and_then(|stopping| stopping.step(now)) {
             self.stop_step(&step);
         }
+        self.person_tick(now);
         // Before the keeper has said what an earlier broker typed, nothing may be.
         while self.unsettled.is_empty() {
             let status = self.status.borrow();
@@ -319,11 +340,15 @@ impl Task {
             }
             Some(Do::Finish(id, outcome)) => {
                 fault::point!("send.finished");
-                self.tell(Told::Settled(id, outcome.clone()));
-                if let Some(done) = self.waiting.remove(&id) {
-                    let _ = done.send(outcome);
-                }
+                self.settle_one(id, outcome);
             }
+        }
+    }
+
+    fn settle_one(&mut self, id: DeliveryId, outcome: Outcome) {
+        self.tell(Told::Settled(id, outcome.clone()));
+        if let Some(done) = self.waiting.remove(&id) {
+            let _ = done.send(outcome);
         }
     }
 
@@ -354,6 +379,7 @@ impl Task {
             .look(Look { screen: &screen, title: self.screen.title(), status: status.as_deref() }, now);
         if self.looked_at != self.screen.version() {
             self.looked_at = self.screen.version();
+            self.person_looks(&screen);
             self.finders.values_mut().for_each(|finder| finder.screen(&screen));
             self.finders.retain(|_, finder| !finder.over());
         }
@@ -378,51 +404,19 @@ impl Task {
         }
     }
 
-    fn stop(&mut self, grace: Duration, reply: oneshot::Sender<Stopped>, now: Instant) {
-        if self.keeper.is_none() {
-            let _ = reply.send(Stopped { exit: self.status.borrow().exit(), left: Vec::new() });
-            return;
-        }
-        let mut stopping = self.stopping.take().unwrap_or_else(|| Stopping::new(grace, now));
-        stopping.join(grace, reply, now);
-        self.stopping = Some(stopping);
-        // An interactive shell ignores TERM and obeys a hang-up; a stopped process hears neither before CONT.
-        for signal in
-            [rustix::process::Signal::HUP, rustix::process::Signal::TERM, rustix::process::Signal::CONT]
-        {
-            self.send(Request::Signal { signal: signal.as_raw(), whom: Whom::Tree });
-        }
-    }
-
-    fn stop_step(&mut self, step: &Step) {
-        match step {
-            Step::Kill => {
-                self.send(Request::Signal {
-                    signal: rustix::process::Signal::KILL.as_raw(),
-                    whom: Whom::Tree,
-                });
-                let req = self.next();
-                self.pending.insert(req, Pending::Processes);
-                self.send(Request::Processes { req });
-            }
-            Step::GiveUp => {
-                if let Some(stopping) = self.stopping.take() {
-                    stopping.over(self.status.borrow().exit(), false);
-                }
-            }
-        }
-    }
-
     /// Shows the handle what changed, and wakes who waits for it.
     fn publish(&mut self) {
         self.look_for_session();
         let (state, why) = (self.reducer.state(), self.reducer.why());
         let (queue, screen) = (&self.queue, &self.screen);
         let mut ended = false;
+        let (version, hold) = (screen.version(), &self.person.hold);
+        self.drawn.send_if_modified(|drawn| std::mem::replace(drawn, version) != version);
         self.status.send_if_modified(|status| {
-            let held = queue.held(&status.owner);
+            let held = queue.held(hold.owner());
             let waiting = queue.len() - held + self.unsettled.len();
-            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets());
+            let owner = (hold.owner(), hold.viewer());
+            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets(), owner);
             let old = (
                 &status.state,
                 &*status.why,
@@ -430,6 +424,7 @@ impl Task {
                 status.held,
                 status.title.as_deref(),
                 status.emulator_resets,
+                (&status.owner, status.viewer),
             );
             if new == old {
                 return false;
@@ -442,7 +437,8 @@ impl Task {
                 state: state.clone(),
                 why: why.into(),
                 since: status.since,
-                owner: status.owner.clone(),
+                owner: hold.owner().clone(),
+                viewer: hold.viewer(),
                 queued: new.2,
                 held,
                 title: new.4.map(str::to_owned),

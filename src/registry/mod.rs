@@ -13,6 +13,7 @@ pub mod limits;
 pub mod mail;
 pub mod messages;
 mod name;
+mod persons;
 mod place;
 mod recover;
 mod restart;
