@@ -10,13 +10,30 @@ use etcetera::BaseStrategy;
 use crate::registry::{limits::Limits, roots::Orphans};
 
 /// What the user decides, in `config.json` of compere's configuration directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How many children there may be.
     pub limits: Limits,
     /// What becomes of a tree whose host is gone.
     pub orphans: Orphans,
+    /// A person's own at a pane.
+    #[serde(default)]
+    pub attach: Attach,
+}
+
+/// What a person wants of panes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Attach {
+    /// The key before those that give orders to compere.
+    pub prefix: String,
+}
+
+impl Default for Attach {
+    fn default() -> Self {
+        Attach { prefix: "C-]".into() }
+    }
 }
 
 /// Where the user's configuration is: `$XDG_CONFIG_HOME/compere` or `~/.config/compere`.
