@@ -6,6 +6,7 @@ mod fail;
 mod given;
 mod out;
 
+mod attach;
 mod call;
 mod keys;
 mod log;
@@ -71,6 +72,8 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Presets(args) => presets::run(&args),
         Command::Trust(args) => trust::run(&args),
+        Command::Attach(args) => ask(attach::run(args, attach::What::Attach)),
+        Command::Watch(args) => ask(attach::run(args, attach::What::Watch)),
         Command::Call(args) => ask(call::run(args)),
         Command::Ls(args) => ask(ls::run(args)),
         Command::Log(args) => ask(log::run(args)),

@@ -11,6 +11,7 @@ mod history;
 
 mod adoption;
 mod again;
+mod attach;
 mod boundary;
 mod cli;
 mod ends;
