@@ -9,6 +9,7 @@
 
 pub mod id;
 pub mod fault;
+pub mod proc;
 pub mod keeper;
 pub mod child;
 pub mod preset;

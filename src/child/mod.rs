@@ -11,6 +11,7 @@ pub mod owner;
 pub mod paint;
 pub mod picture;
 pub mod plain;
+pub mod prompt;
 mod render;
 pub mod rules;
 mod scan;
@@ -43,6 +44,7 @@ use self::{
     find::Finding,
     mailbox::{Command, Mailbox},
     owner::{Claim, Owner, ViewerId},
+    prompt::Prompt,
     rules::{Rules, Typing},
     screen::Cursor,
     session::SessionSigns,
@@ -147,6 +149,8 @@ pub struct Status {
     pub why: String,
     /// Since when.
     pub since: SystemTime,
+    /// What it asks, while it needs input.
+    pub prompt: Option<Prompt>,
     /// Who holds its input, and since when.
     pub owner: Owner,
     /// Through which connection, if that is a person at the pane.

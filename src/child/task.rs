@@ -117,6 +117,7 @@ impl Task {
             state: reducer.state().clone(),
             why: reducer.why().into(),
             since: SystemTime::now(),
+            prompt: None,
             owner: begin.owner.clone(),
             viewer: None,
             queued: from.jobs.len(),
@@ -299,6 +300,10 @@ impl Task {
             self.stop_step(&step);
         }
         self.person_tick(now);
+        // Whoever answers a question answers the one that is on the screen now.
+        if self.queue.compares() && self.looked_at != self.screen.version() {
+            self.look(now);
+        }
         // Before the keeper has said what an earlier broker typed, nothing may be.
         while self.unsettled.is_empty() {
             let status = self.status.borrow();
@@ -307,6 +312,7 @@ impl Task {
                 state: self.reducer.state(),
                 settled: self.reducer.settled(now),
                 end: self.end,
+                asks: self.reducer.asks().map(|prompt| prompt.hash.as_str()),
             };
             let next = self.queue.advance(scene, now);
             drop(status);
@@ -327,7 +333,8 @@ impl Task {
                 self.act(over, now);
             }
             Some(Do::Write { bytes, last, stroke }) => {
-                if last {
+                // Moving about in a dialog answers nothing.
+                if last && !typing::moves(&bytes) {
                     self.reducer.typed(now);
                 }
                 let id = self.next();
@@ -373,10 +380,19 @@ impl Task {
 
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
     fn look(&mut self, now: Instant) {
-        let screen = self.visible();
-        let status = self.screen.status().map(ToString::to_string);
-        self.reducer
-            .look(Look { screen: &screen, title: self.screen.title(), status: status.as_deref() }, now);
+        let (screen, shades) = self.screen.shaded();
+        let (status, progress) = (self.screen.status(), self.screen.progress());
+        let (state, progress) =
+            (status.map(ToString::to_string), progress.map(|progress| progress.to_string()));
+        let look = Look {
+            screen: &screen,
+            shades: &shades,
+            title: self.screen.title(),
+            status: state.as_deref(),
+            msg: status.and_then(|status| status.msg.as_deref()),
+            progress: progress.as_deref(),
+        };
+        self.reducer.look(look, now);
         if self.looked_at != self.screen.version() {
             self.looked_at = self.screen.version();
             self.person_looks(&screen);
@@ -416,7 +432,8 @@ impl Task {
             let held = queue.held(hold.owner());
             let waiting = queue.len() - held + self.unsettled.len();
             let owner = (hold.owner(), hold.viewer());
-            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets(), owner);
+            let prompt = self.reducer.prompt();
+            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets(), prompt, owner);
             let old = (
                 &status.state,
                 &*status.why,
@@ -424,6 +441,7 @@ impl Task {
                 status.held,
                 status.title.as_deref(),
                 status.emulator_resets,
+                status.prompt.as_ref(),
                 (&status.owner, status.viewer),
             );
             if new == old {
@@ -437,6 +455,7 @@ impl Task {
                 state: state.clone(),
                 why: why.into(),
                 since: status.since,
+                prompt: self.reducer.prompt().cloned(),
                 owner: hold.owner().clone(),
                 viewer: hold.viewer(),
                 queued: new.2,

@@ -5,7 +5,6 @@ mod again;
 mod birth;
 mod callers;
 mod clock;
-pub mod host;
 pub mod inbox;
 mod launch;
 mod ledger;
@@ -198,7 +197,7 @@ impl Registry {
             limits,
             orphans,
             journal,
-            boot: roots::boot(),
+            boot: crate::proc::boot_name(),
             state: Mutex::default(),
             desk: tokio::sync::Mutex::default(),
             mending: tokio::sync::Mutex::default(),

@@ -11,10 +11,12 @@ mod history;
 
 mod adoption;
 mod again;
+mod asks;
 mod attach;
 mod boundary;
 mod cli;
 mod ends;
+mod fake_agent;
 mod front;
 mod frozen;
 mod hostile;

@@ -52,9 +52,11 @@ mod tests {
     fn queue() -> (Queue, Owner) {
         let mut queue = Queue::default();
         for id in 1..=3 {
-            let what = What::Message(format!("message {id}"));
-            let writer = if id == 2 { Writer::Person } else { Writer::Agent };
-            queue.push(Job { id: DeliveryId(id), writer, what, begun: 0 }).unwrap();
+            let writer = if id == 2 { "person" } else { "agent" };
+            // As a journal has it.
+            let job =
+                serde_json::json!({"id": id, "writer": writer, "what": {"message": format!("message {id}")}});
+            queue.push(serde_json::from_value(job).unwrap()).unwrap();
         }
         (queue, Owner::Person { who: "ada".into(), since: SystemTime::UNIX_EPOCH })
     }
