@@ -308,6 +308,28 @@ async fn a_watcher_takes_nothing_and_changes_no_size() {
     root.close().await;
 }
 
+#[tokio::test]
+async fn a_watcher_that_takes_nothing_in_holds_up_nobody_and_then_sees_the_newest() {
+    use rustix::process::Signal;
+    let real = Real::new();
+    let root = real.client().await;
+    let child = root.bash().await;
+    let terminal = Terminal::new(&real, 75, 15).await;
+    terminal.run(&format!("watch {child}"));
+    terminal.has("the orchestrator has the input").await;
+    let (_, draws) = terminal.processes();
+    kill(draws, Signal::STOP);
+    // Megabytes more than all that is between them holds.
+    root.say(&child, "seq 1 500000; echo all written").await;
+    root.line(&child, "^all written$").await;
+    root.say(&child, "echo and more").await;
+    root.line(&child, "^and more$").await;
+    assert!(!terminal.shown().contains("and more"));
+    kill(draws, Signal::CONT);
+    terminal.shows(|shown| shown.lines().any(|line| line == "and more")).await;
+    root.close().await;
+}
+
 /// Another terminal of the same person's, on a server of its own.
 async fn real_second(real: &Real) -> Terminal {
     let home = real.home().join("second");

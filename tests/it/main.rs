@@ -26,6 +26,7 @@ mod limits;
 mod message;
 mod nested;
 mod read;
+mod recordings;
 mod replaced;
 mod rules;
 mod spawn;
