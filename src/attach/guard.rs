@@ -11,16 +11,11 @@ use tokio::{
 
 use super::tty::{self, Before};
 
-/// The argument by which the first process knows that it is.
-pub const GUARDED: &str = "--guarded";
-
-/// Runs this program again with the same arguments and one more, and outlives it. Its exit is ours.
-pub async fn watch_over() -> Result<ExitCode, super::AttachError> {
+/// Runs this program again, with these arguments, as the process that uses the terminal; outlives it. Its exit is ours.
+pub async fn watch_over(arguments: &[&str]) -> Result<ExitCode, super::AttachError> {
     let terminal = tty::open().map_err(super::AttachError::NoTerminal)?;
     let before = Before::of(&terminal).map_err(super::AttachError::NoTerminal)?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(std::env::args_os().skip(1)).arg(GUARDED);
-    let mut child = command.spawn()?;
+    let mut child = Command::new(std::env::current_exe()?).args(arguments).spawn()?;
     let status = until_its_end(&mut child).await?;
     if status.code().is_none() {
         before.restore(&terminal);

@@ -22,10 +22,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, sleep_until},
 };
 
-pub use self::{
-    guard::{GUARDED, watch_over},
-    keys::prefix,
-};
+pub use self::{guard::watch_over, keys::prefix};
 use self::{
     keys::Keys,
     pane::{Act, Pane},
@@ -33,6 +30,7 @@ use self::{
 };
 use crate::{
     child::{paint::paint, picture::Sheet, screen::Wants},
+    id::Size,
     ipc::viewer::{self, FromViewer, Look, ToViewer},
 };
 
@@ -83,6 +81,12 @@ pub enum AttachError {
     /// Something that does not happen.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// What of this terminal would be for a child's; an error if this is none.
+pub fn room() -> Result<Size, AttachError> {
+    let size = tty::size().map_err(AttachError::NoTerminal)?;
+    Ok(Pane::new(size, Default::default()).room())
 }
 
 /// An Escape that nothing follows within this was the key.

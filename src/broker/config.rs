@@ -7,7 +7,7 @@ use std::{
 
 use etcetera::BaseStrategy;
 
-use crate::registry::{limits::Limits, roots::Orphans};
+use crate::registry::{limits::Limits, nudge::Nudges, roots::Orphans};
 
 /// What the user decides, in `config.json` of compere's configuration directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -17,8 +17,9 @@ pub struct Config {
     pub limits: Limits,
     /// What becomes of a tree whose host is gone.
     pub orphans: Orphans,
+    /// When a child is reminded to report.
+    pub nudges: Nudges,
     /// A person's own at a pane.
-    #[serde(default)]
     pub attach: Attach,
 }
 

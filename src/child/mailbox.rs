@@ -26,11 +26,17 @@ pub(super) enum Command {
     Screen { history: usize, known: Option<u64>, reply: oneshot::Sender<Shown> },
     Read { from: Offset, max: usize, reply: oneshot::Sender<Piece> },
     Type { job: Job, done: oneshot::Sender<Outcome>, reply: oneshot::Sender<Accepted> },
+    Withdraw { id: DeliveryId, reply: oneshot::Sender<bool> },
     Find { pattern: Regex, from: Option<Offset>, reply: oneshot::Sender<Finding> },
     Resize(Size),
     Stop { grace: Duration, reply: oneshot::Sender<Stopped> },
-    Sheet { up: usize, reply: oneshot::Sender<View> },
-    Person { doing: Doing, reply: oneshot::Sender<()> },
+    Pane(Asked),
+}
+
+/// What is asked of it for a person at the pane.
+pub(super) enum Asked {
+    View { up: usize, reply: oneshot::Sender<View> },
+    Does { doing: Doing, reply: oneshot::Sender<()> },
     Held { act: HeldAct, reply: oneshot::Sender<Vec<HeldMessage>> },
 }
 

@@ -42,7 +42,7 @@ use tokio::sync::{oneshot, watch};
 use self::{
     delivery::{DeliveryId, Full, Job, Outcome, What},
     find::Finding,
-    mailbox::{Command, Mailbox},
+    mailbox::{Asked, Command, Mailbox},
     owner::{Claim, Owner, ViewerId},
     prompt::Prompt,
     rules::{Rules, Typing},
@@ -328,12 +328,12 @@ impl Child {
 
     /// What a person sees of it, so many rows further up than now.
     pub async fn view(&self, up: usize) -> Result<View, Gone> {
-        self.ask(|reply| Command::Sheet { up, reply }).await
+        self.ask(|reply| Command::Pane(Asked::View { up, reply })).await
     }
 
     /// A person does something at its pane.
     pub async fn person(&self, doing: Doing) -> Result<(), Gone> {
-        self.ask(|reply| Command::Person { doing, reply }).await
+        self.ask(|reply| Command::Pane(Asked::Does { doing, reply })).await
     }
 
     /// A person has gone from its pane, or their connection has. Nobody is there to wait.
@@ -341,12 +341,12 @@ impl Child {
         let (reply, _) = oneshot::channel();
         let doing = Doing::Claim { claim: Claim::Leave { viewer }, size: Size::DEFAULT };
         // With the thread gone there is nothing to give back.
-        let _ = self.mailbox.send(Command::Person { doing, reply });
+        let _ = self.mailbox.send(Command::Pane(Asked::Does { doing, reply }));
     }
 
     /// A person sees to what is held; answers what is held then.
     pub async fn held(&self, act: HeldAct) -> Result<Vec<HeldMessage>, Gone> {
-        self.ask(|reply| Command::Held { act, reply }).await
+        self.ask(|reply| Command::Pane(Asked::Held { act, reply })).await
     }
 
     /// What it has written so far.
@@ -400,6 +400,11 @@ impl Child {
         let (delivery, held) = (job.id, !self.status.borrow().owner.admits(job.writer));
         let before = self.ask(|reply| Command::Type { job, done, reply }).await??;
         Ok(Queued { delivery, before, held, end: self.end(), outcome })
+    }
+
+    /// Takes back what has not begun to be typed; nothing more is told of it. Answers whether it was.
+    pub async fn withdraw(&self, id: DeliveryId) -> Result<bool, Gone> {
+        self.ask(|reply| Command::Withdraw { id, reply }).await
     }
 
     /// Waits for a line that matches: on the screen now or written later, or, given an offset, written since then.

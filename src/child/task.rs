@@ -1,10 +1,10 @@
 //! The thread that owns one child: reads its keeper's socket, feeds the emulator inline, types what is queued, and
 //! answers the handle's questions. The only place that knows of all the child's parts.
 
+mod ending;
 mod keeper;
 mod person;
 mod recovery;
-mod stopping;
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::{person::Person, recovery::Behind};
 use super::{
-    Begin, Shown, Status, Told, View, Witness,
+    Begin, Shown, Status, Told, Witness,
     delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
     find::Finder,
     mailbox::{Command, Mailbox, Piece},
@@ -251,6 +251,14 @@ impl Task {
                 self.publish();
                 let _ = reply.send(pushed);
             }
+            Command::Withdraw { id, reply } => {
+                let taken = self.queue.withdraw(id);
+                if taken {
+                    self.waiting.remove(&id);
+                    self.publish();
+                }
+                let _ = reply.send(taken);
+            }
             Command::Find { pattern, from, reply } => {
                 self.finders.retain(|_, finder| !finder.over());
                 let (mut finder, finding) = Finder::new(pattern, from, self.end);
@@ -265,21 +273,7 @@ impl Task {
             }
             Command::Resize(size) => self.ask_size(size),
             Command::Stop { grace, reply } => self.stop(grace, reply, now),
-            Command::Sheet { up, reply } => {
-                let (sheet, up) = self.screen.sheet(up);
-                let (above, wants) = (self.screen.rows_above(), self.screen.wants());
-                let _ = reply.send(View { sheet, up, above, wants });
-            }
-            Command::Person { doing, reply } => {
-                self.person(doing, now);
-                let _ = reply.send(());
-            }
-            Command::Held { act, reply } => {
-                let held = self.held(act);
-                // Whoever is answered and then looks must find it counted.
-                self.publish();
-                let _ = reply.send(held);
-            }
+            Command::Pane(asked) => self.pane(asked, now),
         }
     }
 

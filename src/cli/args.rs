@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    attach, call, completions, doctor, fake_agent, keys, log, ls, presets, read, report, reports, send,
+    attach, call, completions, doctor, fake_agent, keys, log, ls, presets, read, report, reports, run, send,
     spawn, stop, trust, wait,
 };
 
@@ -73,6 +73,8 @@ pub(super) enum Command {
     Spawn(spawn::Args),
     /// Type a message into a child's program, then Enter.
     Send(send::Args),
+    /// Start a program in a terminal of its own, and be there.
+    Run(run::Args),
     /// Go to a child's pane in this terminal, and take its input.
     Attach(attach::Args),
     /// Look into a child's pane without touching anything.

@@ -19,13 +19,20 @@ so, and C-] (see --prefix) shows the keys: d leaves, b gives back and looks on, 
 pub(super) struct Args {
     /// The child's id or name.
     child: String,
+    #[command(flatten)]
+    prefix: Prefix,
+    /// One process uses the terminal and one puts it back: this is the first.
+    #[arg(long, hide = true)]
+    guarded: bool,
+}
+
+/// The key for orders to compere.
+#[derive(Debug, clap::Args)]
+pub(super) struct Prefix {
     /// The key before those for compere, such as C-a; pressed twice it is sent. By default what config.json says, or
     /// else C-].
     #[arg(long, value_name = "KEY")]
     prefix: Option<String>,
-    /// One process uses the terminal and one puts it back: this is the first.
-    #[arg(long, hide = true)]
-    guarded: bool,
 }
 
 /// What of the child's is wanted.
@@ -37,20 +44,28 @@ pub(super) enum What {
     Watch,
 }
 
-pub(super) async fn run(args: Args, what: What) -> Result<ExitCode, Fail> {
-    let prefix = match args.prefix {
-        Some(prefix) => prefix,
-        None => broker::read_config().map_err(Fail::Usage)?.attach.prefix,
-    };
-    let Some(byte) = attach::prefix(&prefix) else {
-        return Err(Fail::Usage(format!(
-            "{prefix:?} is no key for this: give one such as C-] or C-a; not C-c, C-i, C-j, C-m or C-["
-        )));
-    };
-    if !args.guarded {
-        return Ok(attach::watch_over().await?);
+impl Prefix {
+    /// As it is written, and what it sends.
+    pub(super) fn key(self) -> Result<(String, u8), Fail> {
+        let prefix = match self.prefix {
+            Some(prefix) => prefix,
+            None => broker::read_config().map_err(Fail::Usage)?.attach.prefix,
+        };
+        let Some(byte) = attach::prefix(&prefix) else {
+            return Err(Fail::Usage(format!(
+                "{prefix:?} is no key for this: give one such as C-] or C-a; not C-c, C-i, C-j, C-m or C-["
+            )));
+        };
+        Ok((prefix, byte))
     }
-    let wish = Wish { child: args.child, take: what == What::Attach, prefix: (prefix, byte) };
+}
+
+pub(super) async fn run(args: Args, what: What) -> Result<ExitCode, Fail> {
+    let prefix = args.prefix.key()?;
+    if !args.guarded {
+        return enter(&args.child, what, &prefix.0).await;
+    }
+    let wish = Wish { child: args.child, take: what == What::Attach, prefix };
     let left = attach::run(wish, reach()).await?;
     out::line(&match (left.ended, what) {
         (Some(ended), _) => format!("{} has ended: {ended}", left.child),
@@ -58,6 +73,12 @@ pub(super) async fn run(args: Args, what: What) -> Result<ExitCode, Fail> {
         (None, What::Watch) => format!("left {}; it goes on", left.child),
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Goes to its pane, with a process that uses the terminal.
+pub(super) async fn enter(child: &str, what: What, prefix: &str) -> Result<ExitCode, Fail> {
+    let what = if what == What::Attach { "attach" } else { "watch" };
+    Ok(attach::watch_over(&[what, "--guarded", "--prefix", prefix, "--", child]).await?)
 }
 
 /// The first time as any command does; after a broker's end however long the next one takes within reason.

@@ -15,6 +15,7 @@ mod presets;
 mod read;
 mod report;
 mod reports;
+mod run;
 mod send;
 mod spawn;
 mod stop;
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Presets(args) => presets::run(&args),
         Command::Trust(args) => trust::run(&args),
         Command::Attach(args) => ask(attach::run(args, attach::What::Attach)),
+        Command::Run(args) => ask(run::run(args)),
         Command::Watch(args) => ask(attach::run(args, attach::What::Watch)),
         Command::Call(args) => ask(call::run(args)),
         Command::Ls(args) => ask(ls::run(args)),

@@ -29,6 +29,7 @@ use crate::{
     id::{Caller, ChildId, Token},
     journal::{Change, Past},
     keeper::{Record, Ring},
+    preset::Reports,
 };
 
 /// What the journal has of a child.
@@ -99,6 +100,9 @@ impl Registry {
                 let reports = reports.remove(&inbox).unwrap_or_default();
                 state.mail.insert(inbox, Mail::from(Inbox::restored(reports, heard, given)));
             }
+            for (id, (child, body)) in state.open.clone() {
+                state.take_up_turn(id, child, &body);
+            }
         }
         // In the order they were spawned, so that parents are there before their children.
         for (id, rows) in rows {
@@ -108,6 +112,8 @@ impl Registry {
             self.restore_wait(id, body);
         }
         self.resume_restarts(&tokio::runtime::Handle::current());
+        let children: Vec<ChildId> = self.state().members.keys().copied().collect();
+        children.into_iter().for_each(|id| self.type_when_due(Caller::Child(id)));
         {
             let mut state = self.state();
             let mail = state.mail.keys().copied();
@@ -239,8 +245,17 @@ impl Registry {
             state.tree.insert(id, birth.name.clone(), parent);
             state.tokens.insert(birth.token.clone(), id);
             let token = Some(birth.token.clone());
-            let member =
-                Member { token, env, birth: Some(row), end, armed: true, ..Member::new(birth.facts) };
+            let member = Member {
+                token,
+                env,
+                birth: Some(row),
+                end,
+                armed: true,
+                reports: birth.reports,
+                tools: birth.tools,
+                duty: birth.duty,
+                ..Member::new(birth.facts)
+            };
             state.members.insert(id, member);
         }
         let begin = Begin {
@@ -270,6 +285,7 @@ impl Registry {
                 if birth.attached {
                     self.lost_its_person(id, &birth.owner);
                 }
+                self.watch_duty(id);
                 Ok(())
             }
             // Out of threads or descriptors: its keeper goes on.
@@ -335,6 +351,9 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         size: record.size,
         asked: None,
         on_exit: None,
+        reports: Reports::Inbox,
+        tools: false,
+        duty: None,
         restarted: None,
     }
 }

@@ -224,6 +224,9 @@ impl ServerHandler for Server {
             Ok(CallToolResponse::Complete(result)) => {
                 let result = self.with_parameters(&name, result);
                 let result = answer::with_greeting(self, result);
+                if name != "read_reports" {
+                    self.registry.hinting(self.caller).await;
+                }
                 Ok(answer::with_unread(self, &name, result).into())
             }
             other => other,

@@ -485,6 +485,26 @@ async fn a_resize_goes_to_the_program_and_an_end_is_told() {
 }
 
 #[tokio::test]
+async fn a_person_starts_a_program_and_is_there() {
+    let real = Real::new();
+    let root = real.client().await;
+    let terminal = Terminal::new(&real, 90, 25).await;
+    terminal.run("run --name mine -- sh -c 'stty size; echo \"here $0\"; cat' --guarded");
+    let shown = terminal.has("you have the input").await;
+    assert!(shown.contains("c1 mine |"), "{shown}");
+    let shown = terminal.has("here --guarded").await;
+    assert!(shown.starts_with("24 90\n"), "{shown}");
+    terminal.keys("C-]");
+    terminal.keys("k");
+    terminal.has("y/n").await;
+    terminal.keys("y");
+    terminal.has("it has ended").await;
+    terminal.keys("q");
+    terminal.has("c1 has ended: ").await;
+    root.close().await;
+}
+
+#[tokio::test]
 async fn who_may_not_is_told_so_and_the_terminal_is_not_touched() {
     let real = Real::new();
     let root = real.client().await;

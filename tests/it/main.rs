@@ -32,5 +32,6 @@ mod rules;
 mod spawn;
 mod stop;
 mod trust;
+mod turns;
 mod upgrade;
 mod wait;

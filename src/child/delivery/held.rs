@@ -17,7 +17,7 @@ impl Queue {
     }
 
     /// Takes out what is kept out. Whether it was.
-    pub fn withdraw(&mut self, id: DeliveryId, owner: &Owner) -> bool {
+    pub fn send_back(&mut self, id: DeliveryId, owner: &Owner) -> bool {
         let at = self.held_at(id, owner);
         at.and_then(|at| self.jobs.remove(at)).is_some()
     }
@@ -69,8 +69,8 @@ mod tests {
     fn a_person_rejects_rewords_and_delivers_what_is_held_and_nothing_else() {
         let (mut queue, ada) = queue();
         assert_eq!(kept(&queue, &ada), [1, 3]);
-        assert!(!queue.withdraw(DeliveryId(2), &ada) && !queue.withdraw(DeliveryId(9), &ada));
-        assert!(queue.withdraw(DeliveryId(1), &ada) && !queue.withdraw(DeliveryId(1), &ada));
+        assert!(!queue.send_back(DeliveryId(2), &ada) && !queue.send_back(DeliveryId(9), &ada));
+        assert!(queue.send_back(DeliveryId(1), &ada) && !queue.send_back(DeliveryId(1), &ada));
         let job = queue.reword(DeliveryId(3), &ada, "other").unwrap();
         assert_eq!((job.what, job.writer), (What::Message("other".into()), Writer::Agent));
         assert_eq!(queue.reword(DeliveryId(2), &ada, "other"), None);

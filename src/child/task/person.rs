@@ -7,7 +7,7 @@ use crate::{
     child::{
         Told,
         delivery::{DeliveryId, Outcome, What},
-        mailbox::{Doing, HeldAct, HeldMessage},
+        mailbox::{Asked, Doing, HeldAct, HeldMessage, View},
         owner::{Claim, Hold, Owner, Turn, ViewerId},
         stint::{Echo, Stint},
         typing,
@@ -58,7 +58,29 @@ const SMALLEST: Size = Size { rows: 5, cols: 20 };
 const AHEAD: usize = 1 << 20;
 
 impl Task {
-    pub(super) fn person(&mut self, doing: Doing, now: Instant) {
+    /// Somebody at the pane asks for something.
+    pub(super) fn pane(&mut self, asked: Asked, now: Instant) {
+        // Whoever asked may have gone.
+        match asked {
+            Asked::View { up, reply } => {
+                let (sheet, up) = self.screen.sheet(up);
+                let (above, wants) = (self.screen.rows_above(), self.screen.wants());
+                let _ = reply.send(View { sheet, up, above, wants });
+            }
+            Asked::Does { doing, reply } => {
+                self.person(doing, now);
+                let _ = reply.send(());
+            }
+            Asked::Held { act, reply } => {
+                let held = self.held(act);
+                // Whoever is answered and then looks must find it counted.
+                self.publish();
+                let _ = reply.send(held);
+            }
+        }
+    }
+
+    fn person(&mut self, doing: Doing, now: Instant) {
         match doing {
             Doing::Claim { claim, size } => self.claim(claim, size, now),
             Doing::Size { viewer, size } => {
@@ -189,7 +211,7 @@ impl Task {
             HeldAct::List => {}
             HeldAct::Deliver(id) => self.queue.deliver(id),
             HeldAct::Reject(id, why) => {
-                if self.queue.withdraw(id, &owner) {
+                if self.queue.send_back(id, &owner) {
                     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
                     let why = format!("a person rejected it{why}");
                     self.settle_one(id, Outcome::Refused(why.clone()));

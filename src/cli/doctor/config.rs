@@ -25,7 +25,7 @@ pub(super) fn look() -> Vec<Finding> {
             (Config::default(), Finding::fail("config", error, todo))
         }
     };
-    vec![first, limits(&config), orphans(&config), fixed()]
+    vec![first, limits(&config), orphans(&config), nudges(&config), fixed()]
 }
 
 /// Those that the user sets.
@@ -53,6 +53,14 @@ fn orphans(config: &Config) -> Finding {
          nothing more\n        orphans.stop_after_s: {stop}"
     );
     Finding::ok("hostless", found)
+}
+
+fn nudges(config: &Config) -> Finding {
+    let found = match config.nudges.after_s {
+        0 => "0: a child that does not report is never reminded".to_owned(),
+        after => format!("{after} seconds idle without a report, and a child is reminded once"),
+    };
+    Finding::ok("nudges", format!("set in config.json\n        nudges.after_s: {found}"))
 }
 
 /// Those that are compere's own, and that nobody sets.

@@ -1,8 +1,7 @@
-//! The thread's side of an end that somebody wants: which signals go out, and when.
+//! The thread's part in ending its child: it is asked, then killed, then given up.
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use tokio::sync::oneshot;
 
 use super::{Pending, Task};
@@ -21,7 +20,9 @@ impl Task {
         stopping.join(grace, reply, now);
         self.stopping = Some(stopping);
         // An interactive shell ignores TERM and obeys a hang-up; a stopped process hears neither before CONT.
-        for signal in [Signal::HUP, Signal::TERM, Signal::CONT] {
+        for signal in
+            [rustix::process::Signal::HUP, rustix::process::Signal::TERM, rustix::process::Signal::CONT]
+        {
             self.send(Request::Signal { signal: signal.as_raw(), whom: Whom::Tree });
         }
     }
@@ -29,7 +30,10 @@ impl Task {
     pub(super) fn stop_step(&mut self, step: &Step) {
         match step {
             Step::Kill => {
-                self.send(Request::Signal { signal: Signal::KILL.as_raw(), whom: Whom::Tree });
+                self.send(Request::Signal {
+                    signal: rustix::process::Signal::KILL.as_raw(),
+                    whom: Whom::Tree,
+                });
                 let req = self.next();
                 self.pending.insert(req, Pending::Processes);
                 self.send(Request::Processes { req });
