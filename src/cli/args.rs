@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    attach, call, completions, doctor, fake_agent, keys, log, ls, presets, read, report, reports, run, send,
-    spawn, stop, trust, wait,
+    attach, call, completions, doctor, explain, fake_agent, keys, log, ls, presets, read, report, reports,
+    run, send, spawn, stop, trust, wait,
 };
 
 const LONG: &str = "\
@@ -67,6 +67,8 @@ pub(super) enum Command {
     Doctor(doctor::Args),
     /// List all children: state, who holds the input, what waits.
     Ls(ls::Args),
+    /// Tell why a child is in its state, or what states a recording goes through.
+    Explain(explain::Args),
     /// Tell what happened: spawned, adopted, reported, ended.
     Log(log::Args),
     /// Start a program in a terminal of its own.

@@ -2,7 +2,10 @@
 
 use rmcp::{
     ClientHandler, RoleClient, ServiceExt,
-    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, JsonObject, PingRequest},
+    model::{
+        CallToolRequestParams, CallToolResult, ClientConfig, ClientRequest, CustomRequest, Implementation,
+        JsonObject, PingRequest, ServerResult,
+    },
     service::{RunningService, ServiceError},
     transport::TokioChildProcess,
 };
@@ -94,6 +97,17 @@ impl Client {
         };
         let result = self.call(tool, arguments).await?;
         if result.is_error == Some(true) { Err(Fail::Said(tools::text(&result))) } else { Ok(result) }
+    }
+
+    /// Asks for something beside the tools.
+    pub(super) async fn request(&self, method: &str, params: Value) -> Result<Value, CallError> {
+        let request = CustomRequest::new(method, Some(params));
+        match self.service.send_request(ClientRequest::CustomRequest(request)).await {
+            Ok(ServerResult::CustomResult(answer)) => Ok(answer.0),
+            Ok(_) => Err(CallError::Lost("the answer is none to what was asked".into())),
+            Err(ServiceError::McpError(error)) => Err(CallError::Refused(error.message.into_owned())),
+            Err(other) => Err(CallError::Lost(other.to_string())),
+        }
     }
 
     /// Ends the connection in order: what the last answer told has arrived.

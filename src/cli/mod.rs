@@ -8,6 +8,7 @@ mod out;
 
 mod attach;
 mod call;
+mod explain;
 mod keys;
 mod log;
 mod ls;
@@ -79,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => ask(run::run(args)),
         Command::Watch(args) => ask(attach::run(args, attach::What::Watch)),
         Command::Call(args) => ask(call::run(args)),
+        Command::Explain(args) => explain::run(args),
         Command::Ls(args) => ask(ls::run(args)),
         Command::Log(args) => ask(log::run(args)),
         Command::Spawn(args) => ask(spawn::run(args)),

@@ -10,6 +10,7 @@ use super::{
 };
 
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(after_help = "\
 What `compere spawn` and `compere attach` do, one after the other; the arguments are theirs. An agent that is run so has \
 tools of its own, and what its children report is typed to it as turns once you give its input back (C-] b).

@@ -2,6 +2,7 @@
 
 mod answer;
 mod error;
+mod explain;
 mod list_children;
 mod read_output;
 mod read_reports;
@@ -25,8 +26,8 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
-        ServerCapabilities, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+        ErrorCode, Implementation, JsonObject, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
     tool_handler,
@@ -41,7 +42,7 @@ use crate::{
     registry::{Registry, inbox::Given, spawn::Session},
 };
 
-pub use self::{answer::text_of as text, report_to_parent::MAX_REPORT};
+pub use self::{answer::text_of as text, explain::EXPLAIN, report_to_parent::MAX_REPORT};
 
 /// One connection's tools, under one identity.
 #[derive(Clone)]
@@ -189,6 +190,18 @@ impl ServerHandler for Server {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(about)
             .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        self.confirm().await;
+        match &*request.method {
+            EXPLAIN => self.explain(request.params).await,
+            other => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, other.to_owned(), None)),
+        }
     }
 
     async fn ping(&self, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {

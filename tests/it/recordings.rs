@@ -1,64 +1,100 @@
-//! What the emulator's own reference recordings draw is painted for a person as it is, wherever one looks. They come
-//! with the emulator's source, which is wherever this was built.
+//! What the real programs drew, and the states that our presets make of it: a turn with a question and 15 s of silence in
+//! its midst, errors, and questions at the start. The recordings are of the versions that the presets name, against a
+//! model that answers by script; most pictures of a spinner are left out, and nothing else.
 
-use std::{path::PathBuf, process::Command, time::Instant};
+use std::time::Duration;
 
 use compere::{
-    child::{paint::paint, picture::Sheet, screen::Screen},
-    id::Size,
+    child::{
+        recording::{Happened, Recording},
+        replay::{Change, Replay},
+    },
+    preset::{PresetDirs, Presets},
 };
-use serde_json::Value;
 
-fn recordings() -> Vec<PathBuf> {
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--offline", "--locked", "--format-version", "1"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("cargo tells where sources are");
-    let packages = metadata["packages"].as_array().unwrap();
-    let emulator = packages.iter().find(|package| package["name"] == "alacritty_terminal").unwrap();
-    let source = PathBuf::from(emulator["manifest_path"].as_str().unwrap());
-    let entries = std::fs::read_dir(source.with_file_name("tests").join("ref")).unwrap();
-    let mut recordings: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    recordings.sort();
-    recordings
+/// The changes of state in a recording under a preset, `NAME-what.cast` under `NAME`.
+fn replayed(name: &str) -> Vec<Change> {
+    let path = format!("{}/tests/it/recordings/{name}.cast", env!("CARGO_MANIFEST_DIR"));
+    let file = std::fs::read(path).unwrap();
+    let presets = Presets::load(PresetDirs::default());
+    let preset = presets.get(name.split('-').next().unwrap()).unwrap();
+    let mut recording = Recording::new(&file[..]).unwrap();
+    let mut replay = Replay::new(&preset.state, recording.size());
+    let (mut changes, mut end) = (Vec::new(), Duration::ZERO);
+    while let Some(moment) = recording.moment().unwrap() {
+        changes.extend(replay.play(moment.at, &moment.what));
+        end = moment.at;
+    }
+    // A state that a program holds at the end is seen, if it takes a moment to be sure of it.
+    changes.extend(replay.play(end + Duration::from_millis(500), &Happened::Other));
+    changes
 }
 
-fn feed(screen: &mut Screen, bytes: &[u8]) {
-    let _ = screen.feed(bytes, Instant::now());
-    if let Some(deadline) = screen.sync_deadline() {
-        let _ = screen.end_sync(deadline);
+fn states(changes: &[Change]) -> Vec<String> {
+    changes.iter().map(|change| change.state.to_string()).collect()
+}
+
+#[track_caller]
+fn check(name: &str, expected: &[&str]) {
+    let changes = replayed(name);
+    assert_eq!(states(&changes), expected, "{name}: {changes:#?}");
+}
+
+const TURN: [&str; 6] = ["starting", "idle", "busy", "needs_input (permission)", "busy", "idle"];
+
+#[test]
+fn a_turn_is_idle_before_and_after_and_never_between() {
+    for program in ["claude", "codex", "gemini", "opencode", "qwen"] {
+        let name = format!("{program}-turn");
+        check(&name, &TURN);
+        let changes = replayed(&name);
+        let silent = changes[5].at - changes[4].at;
+        assert!(silent > Duration::from_secs(15), "{name} was at work for {silent:?}");
     }
+    // It asks for nothing.
+    check("pi-turn", &["starting", "idle", "busy", "idle"]);
 }
 
 #[test]
-fn what_they_draw_is_painted_as_it_is_at_every_cut_and_over_what_was_there_before() {
-    let recordings = recordings();
-    assert!(recordings.len() >= 40, "{recordings:?}");
-    let mut painted = 0;
-    for recording in recordings {
-        let bytes = std::fs::read(recording.join("alacritty.recording")).unwrap();
-        let size: Value =
-            serde_json::from_slice(&std::fs::read(recording.join("size.json")).unwrap()).unwrap();
-        let part = |name: &str| size[name].as_u64().unwrap() as u16;
-        let size = Size { rows: part("screen_lines"), cols: part("columns") };
-        let (mut screen, mut terminal) = (Screen::new(size), Screen::new(size));
-        let mut shown: Option<Sheet> = None;
-        // Cut where nobody would.
-        for piece in bytes.chunks(bytes.len() / 6 + 1) {
-            feed(&mut screen, piece);
-            let (sheet, _) = screen.sheet(0);
-            let what = format!("{} after {painted}", recording.display());
-            feed(&mut terminal, paint(shown.as_ref(), &sheet).as_bytes());
-            assert!(terminal.sheet(0).0 == sheet, "{what}: a difference");
-            let mut other = Screen::new(size);
-            feed(&mut other, paint(None, &sheet).as_bytes());
-            assert!(other.sheet(0).0 == sheet, "{what}: the whole");
-            assert_eq!(other.text(0).lines.join("\n"), terminal.text(0).lines.join("\n"), "{what}");
-            painted += 1;
-            shown = Some(sheet);
+fn an_error_leaves_a_program_at_its_prompt_and_a_retry_does_not() {
+    check("claude-error", &["starting", "idle", "busy", "idle"]);
+    check("codex-error", &["starting", "idle", "busy", "idle"]);
+    check("pi-retry", &["starting", "idle", "busy"]);
+}
+
+#[test]
+fn questions_that_are_no_permissions_are_told_from_them() {
+    check("claude-trust", &["starting", "needs_input (trust)"]);
+    check("gemini-trust", &["starting", "needs_input (trust)"]);
+    check("opencode-question", &["starting", "idle", "busy", "needs_input (an answer)", "busy", "idle"]);
+}
+
+/// Each state with its reason, and each question with its choices.
+#[test]
+fn what_is_told_of_them() {
+    let mut told = String::new();
+    for name in [
+        "claude-turn",
+        "claude-trust",
+        "claude-error",
+        "codex-turn",
+        "gemini-turn",
+        "gemini-trust",
+        "opencode-turn",
+        "opencode-question",
+        "qwen-turn",
+        "pi-turn",
+    ] {
+        told += &format!("\n== {name}\n");
+        for Change { at, state, why, prompt } in replayed(name) {
+            told += &format!("{:6.2} {state}: {why}\n", at.as_secs_f64());
+            let Some(prompt) = prompt else { continue };
+            prompt.text.lines().for_each(|line| told += &format!("       | {line}\n"));
+            for choice in prompt.choices {
+                let (key, mark) = (choice.key.unwrap_or_default(), if choice.selected { ">" } else { " " });
+                told += &format!("      {mark}[{key}] {}\n", choice.text);
+            }
         }
     }
-    assert!(painted > 200, "{painted}");
+    insta::assert_snapshot!(told);
 }
