@@ -365,7 +365,10 @@ impl From<Vec<Run>> for Row {
                 cells.extend(second);
             }
         }
-        Row::of(cells)
+        // As it would be sent again.
+        let Row(mut cells) = Row::of(cells);
+        cells.truncate(cells.iter().rposition(|cell| !cell.is_blank()).map_or(0, |last| last + 1));
+        Row(cells)
     }
 }
 
