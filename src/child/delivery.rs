@@ -1,5 +1,9 @@
-//! The queue of what is to be typed into one child, and how far each message got. A plain value: it is told what
-//! happened and says what to do next. It knows no terminal and no clock.
+//! The queue of what is to be typed into one child, and how far each message got, with what showed it. A plain value:
+//! it is told what happened and says what to do next. It knows no terminal and no clock.
+
+mod fate;
+mod gate;
+mod step;
 
 mod held;
 
@@ -10,11 +14,19 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::{
+    gate::Gate,
+    step::{Current, Phase},
+};
 use super::{
+    composer::Composer,
     owner::{Owner, Writer},
+    rules::{Now, Typing, WhileBusy},
     state::{State, Tty},
 };
 use crate::id::Offset;
+
+pub use self::fate::{Fate, Mark, Outcome, Reached, Standing};
 
 /// A message on its way, and never another: `d7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,6 +36,15 @@ pub struct DeliveryId(pub u64);
 impl std::fmt::Display for DeliveryId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "d{}", self.0)
+    }
+}
+
+impl std::str::FromStr for DeliveryId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number = text.strip_prefix('d').ok_or(())?;
+        number.parse().map(DeliveryId).map_err(drop)
     }
 }
 
@@ -42,6 +63,9 @@ pub struct Job {
     /// The hash of the question that it answers: nothing is typed if another is asked by then, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    /// A busy program is not waited for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub now: bool,
 }
 
 /// What to type.
@@ -63,21 +87,6 @@ impl What {
     }
 }
 
-/// How a job ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The kernel took every byte, Enter included. What the program made of them is not known.
-    Typed {
-        /// What the child had written when typing began.
-        from: Offset,
-    },
-    /// Nothing was typed.
-    Refused(String),
-    /// Part of it may have been typed.
-    Unknown(String),
-}
-
 /// One write, and how long to leave the program alone after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stroke {
@@ -94,17 +103,19 @@ pub enum Do {
     AskTty,
     /// Make strokes of this for the terminal as it is and answer with [`Queue::strokes`].
     Plan(What, Tty),
-    /// Write this and answer with [`Queue::written`]. The last stroke is the one a program reacts to.
+    /// Write this and answer with [`Queue::written`].
     Write {
         /// What to write.
         bytes: Vec<u8>,
-        /// Whether nothing of this job comes after it.
+        /// Whether the program is to react to it: an Enter, or the last key.
         last: bool,
         /// Which stroke of which message it is, by which a keeper knows it again; keys are not known again.
         stroke: Option<(DeliveryId, u32)>,
     },
+    /// Something more was seen of a message that is over.
+    Note(DeliveryId, Mark),
     /// The job is over.
-    Finish(DeliveryId, Outcome),
+    Finish(DeliveryId, Fate),
 }
 
 /// What the queue needs to know to go on.
@@ -114,30 +125,22 @@ pub struct Scene<'a> {
     pub owner: &'a Owner,
     /// What the child is doing.
     pub state: &'a State,
+    /// Which rule says so.
+    pub why: &'a str,
     /// Whether that is to be relied on, or a question was answered only just now.
     pub settled: bool,
+    /// Which rule has shown it at work since the last Enter.
+    pub worked: Option<&'a str>,
+    /// Whether the preset's rules could show that at all.
+    pub shows_work: bool,
     /// What the child has written so far.
     pub end: Offset,
+    /// Its input box.
+    pub composer: &'a Composer,
     /// The hash of what is asked on the screen at this moment, if anything is.
     pub asks: Option<&'a str>,
-}
-
-impl Scene<'_> {
-    /// Why this must not be typed, if it answers a question that is not the one on the screen.
-    fn contradicts(&self, job: &Job) -> Option<String> {
-        let meant = job.prompt.as_deref()?;
-        match self.asks {
-            Some(asked) if asked == meant => None,
-            Some(asked) => Some(format!("it asks something else now: prompt {asked}, and not {meant}")),
-            None => Some(format!("it asks nothing now, and not prompt {meant}")),
-        }
-    }
-
-    /// Whether the first stroke of this may be written now. Keys are for questions, too.
-    fn admits(&self, job: &Job) -> bool {
-        let ready = self.settled && !matches!(self.state, State::Starting | State::NeedsInput { .. });
-        self.owner.admits(job.writer) && (ready || matches!(job.what, What::Keys(_)))
-    }
+    /// The end of its screen in a few words, for what is said of a question or of a screen that is not understood.
+    pub screen: &'a str,
 }
 
 /// No room for another job.
@@ -151,26 +154,28 @@ pub struct Full {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Queue {
-    jobs: VecDeque<Job>,
+    while_busy: WhileBusy,
+    now: Now,
+    interrupt: Vec<String>,
+    jobs: VecDeque<Entry>,
     current: Option<Current>,
+    /// The last message that was submitted, until its turn is seen to begin.
+    last: Option<Last>,
 }
 
+/// A job that waits, and what was seen of it.
 #[derive(Debug)]
-struct Current {
+struct Entry {
     job: Job,
-    from: Offset,
-    /// The next stroke's number.
-    at: u32,
-    phase: Phase,
+    accepted: Instant,
+    marks: Vec<Mark>,
 }
 
 #[derive(Debug)]
-enum Phase {
-    Asking,
-    Planning,
-    Ready(VecDeque<Stroke>),
-    Writing { stroke: Stroke, rest: VecDeque<Stroke> },
-    Pausing { until: Instant, rest: VecDeque<Stroke> },
+struct Last {
+    id: DeliveryId,
+    accepted: Instant,
+    until: Instant,
 }
 
 impl Queue {
@@ -178,36 +183,63 @@ impl Queue {
     pub const MAX_JOBS: usize = 100;
     /// See [`Queue::MAX_JOBS`].
     pub const MAX_BYTES: usize = 1 << 20;
+    /// How long after a message was submitted its turn is looked for.
+    const TURN: Duration = Duration::from_secs(30);
+
+    /// An empty one, for a program that wants its text so.
+    pub fn new(typing: &Typing) -> Self {
+        Queue {
+            while_busy: typing.while_busy,
+            now: typing.now,
+            interrupt: typing.interrupt.clone(),
+            ..Queue::default()
+        }
+    }
 
     /// Puts a job at the end. Answers how many are before it.
-    pub fn push(&mut self, job: Job) -> Result<usize, Full> {
-        let waiting = self.jobs.len() + usize::from(self.current.is_some());
-        let bytes: usize = self.jobs.iter().map(|job| job.what.bytes()).sum();
+    pub fn push(&mut self, job: Job, now: Instant) -> Result<usize, Full> {
+        let waiting = self.len();
+        let bytes: usize = self.jobs.iter().map(|entry| entry.job.what.bytes()).sum();
         if waiting >= Self::MAX_JOBS || (waiting > 0 && bytes + job.what.bytes() > Self::MAX_BYTES) {
             return Err(Full { jobs: waiting });
         }
-        self.jobs.push_back(job);
+        self.jobs.push_back(Entry { job, accepted: now, marks: Vec::new() });
         Ok(waiting)
     }
 
     /// Puts back what an earlier broker had accepted: in front what it had begun to type, the rest behind.
-    pub fn restore(&mut self, job: Job) {
-        if job.begun > 0 { self.jobs.push_front(job) } else { self.jobs.push_back(job) }
+    pub fn restore(&mut self, job: Job, now: Instant) {
+        let begun = job.begun;
+        let mut entry = Entry { job, accepted: now, marks: Vec::new() };
+        if begun == 0 {
+            return self.jobs.push_back(entry);
+        }
+        let typed = if begun == 1 { "its text" } else { "its text and Enter" };
+        entry.mark(Reached::Adopted, now, format!("an earlier broker had typed {typed}"));
+        self.jobs.push_front(entry);
     }
 
     /// Takes back what has not begun to be typed. Answers whether it was.
     pub fn withdraw(&mut self, id: DeliveryId) -> bool {
-        if self.current.take_if(|current| current.job.id == id && current.at == 0).is_some() {
+        let untouched =
+            |current: &Current| current.at == 0 && !matches!(current.phase, Phase::Writing { .. });
+        if self.current.take_if(|current| current.entry.job.id == id && untouched(current)).is_some() {
             return true;
         }
         let waiting = self.jobs.len();
-        self.jobs.retain(|job| job.id != id || job.begun > 0);
+        self.jobs.retain(|entry| entry.job.id != id || entry.job.begun > 0);
         self.jobs.len() < waiting
+    }
+
+    /// Whether [`Scene::asks`] decides about something that waits: then it must be what is on the screen now.
+    pub fn compares(&self) -> bool {
+        let current = self.current.iter().map(|current| &current.entry);
+        current.chain(&self.jobs).any(|entry| entry.job.prompt.is_some())
     }
 
     /// How many jobs wait only because `owner` keeps their writer out.
     pub fn held(&self, owner: &Owner) -> usize {
-        self.jobs.iter().filter(|job| !owner.admits(job.writer)).count()
+        self.jobs.iter().filter(|entry| !owner.admits(entry.job.writer)).count()
     }
 
     /// How many jobs are not over.
@@ -220,6 +252,37 @@ impl Queue {
         self.len() == 0
     }
 
+    /// Whether what is on the screen matters to what is being typed.
+    pub fn watches(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Whether what is in the composer may be ours.
+    pub fn is_typing(&self) -> bool {
+        self.current.as_ref().is_some_and(Current::has_begun)
+    }
+
+    /// How far a job is that is not over.
+    pub fn standing(&self, id: DeliveryId, scene: Scene<'_>) -> Option<Standing> {
+        if let Some(current) = self.current.as_ref().filter(|current| current.entry.job.id == id) {
+            return Some(current.standing());
+        }
+        let before = self.jobs.iter().position(|entry| entry.job.id == id)?;
+        let entry = &self.jobs[before];
+        let (reached, why) = if !scene.owner.admits(entry.job.writer) {
+            (Reached::Held, "a person holds the input; it is delivered when they give it back".into())
+        } else {
+            let first = |entry: &Entry| scene.owner.admits(entry.job.writer);
+            let next = self.current.is_none() && self.jobs.iter().position(first) == Some(before);
+            match self.gate(&entry.job, scene) {
+                Gate::Wait(why) if next => (Reached::Queued, why),
+                _ => (Reached::Queued, "others are before it".into()),
+            }
+        };
+        let before = before + usize::from(self.current.is_some());
+        Some(Standing { reached, why, before, from: None, marks: entry.marks.clone() })
+    }
+
     /// The terminal, as asked for.
     pub fn tty(&mut self, tty: Tty) -> Option<Do> {
         let current = self.current.as_mut()?;
@@ -227,15 +290,19 @@ impl Queue {
             return None;
         }
         current.phase = Phase::Planning;
-        Some(Do::Plan(current.job.what.clone(), tty))
+        let what = match current.interrupting {
+            true => What::Keys(self.interrupt.clone()),
+            false => current.entry.job.what.clone(),
+        };
+        Some(Do::Plan(what, tty))
     }
 
-    /// The strokes, as asked for, or why there cannot be any.
+    /// The strokes, as asked for, or why there cannot be any. Those of a message are its text and Enter.
     pub fn strokes(&mut self, strokes: Result<Vec<Stroke>, String>) -> Option<Do> {
         let current = self.current.as_mut()?;
         match strokes {
             Ok(strokes) => {
-                current.phase = Phase::Ready(strokes.into_iter().skip(current.at as usize).collect());
+                current.planned(strokes);
                 None
             }
             Err(reason) if current.at == 0 => self.finish(Outcome::Refused(reason)),
@@ -245,10 +312,8 @@ impl Queue {
 
     /// The kernel took the last stroke.
     pub fn written(&mut self, now: Instant) {
-        if let Some(current) = &mut self.current
-            && let Phase::Writing { stroke, rest } = &mut current.phase
-        {
-            current.phase = Phase::Pausing { until: now + stroke.pause, rest: std::mem::take(rest) };
+        if let Some(current) = &mut self.current {
+            current.written(now);
         }
     }
 
@@ -259,127 +324,130 @@ impl Queue {
 
     /// The line to the keeper broke and is whole again: what was asked was not heard. A message's stroke is written
     /// again, since the keeper knows it; whether a key was typed is not known.
-    pub fn interrupted(&mut self) -> Option<Do> {
-        let current = self.current.as_ref()?;
+    pub fn interrupted(&mut self, now: Instant) -> Option<Do> {
+        let current = self.current.as_mut()?;
         match &current.phase {
             Phase::Asking => Some(Do::AskTty),
-            Phase::Writing { stroke, rest } => match current.stroke(current.at - 1) {
+            Phase::Writing { .. } if current.interrupting => {
+                // They may have been pressed or not; what counts is whether it is busy afterwards.
+                current.written(now);
+                None
+            }
+            Phase::Writing { stroke } => match current.stroke(current.at - 1) {
                 None => self.unwritten("the line to its keeper broke while this was typed"),
-                known => {
-                    Some(Do::Write { bytes: stroke.bytes.clone(), last: rest.is_empty(), stroke: known })
-                }
+                known => Some(Do::Write {
+                    bytes: stroke.bytes.clone(),
+                    last: current.rest.is_empty(),
+                    stroke: known,
+                }),
             },
-            Phase::Planning | Phase::Ready(_) | Phase::Pausing { .. } => None,
+            _ => None,
         }
     }
 
     /// When to come back, if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.current.as_ref()?.phase {
-            Phase::Pausing { until, .. } => Some(until),
-            _ => None,
-        }
-    }
-
-    /// Whether [`Scene::asks`] decides about something that waits: then it must be what is on the screen now.
-    pub fn compares(&self) -> bool {
-        let current = self.current.iter().map(|current| &current.job);
-        current.chain(&self.jobs).any(|job| job.prompt.is_some())
+        let turn = self.last.as_ref().map(|last| last.until);
+        self.current.as_ref().map_or(turn, |current| current.due)
     }
 
     /// The next thing to do, if there is one now. Call until it answers nothing.
     pub fn advance(&mut self, scene: Scene<'_>, now: Instant) -> Option<Do> {
         if scene.state.ended() {
-            return self.give_up(scene.state);
+            return self.give_up(scene);
         }
-        let Some(current) = &mut self.current else { return self.start(scene) };
-        if current.at == 0
-            && matches!(current.phase, Phase::Ready(_))
-            && let Some(reason) = scene.contradicts(&current.job)
+        if let Some(last) = self.last.take_if(|last| scene.worked.is_some() || last.until <= now)
+            && let Some(why) = scene.worked
         {
-            return self.finish(Outcome::Refused(reason));
+            return Some(Do::Note(last.id, Mark::new(Reached::TurnStarted, now - last.accepted, why)));
         }
-        match &mut current.phase {
-            Phase::Asking | Phase::Planning | Phase::Writing { .. } => None,
-            Phase::Pausing { until, .. } if *until > now => None,
-            Phase::Pausing { rest, .. } if rest.is_empty() => {
-                let from = current.from;
-                self.finish(Outcome::Typed { from })
-            }
-            // While the terminal was asked, a person took the input, or the program began to ask.
-            Phase::Ready(_) if !scene.admits(&current.job) => {
-                let job = self.current.take()?.job;
-                self.jobs.push_front(job);
-                self.start(scene)
-            }
-            Phase::Ready(rest) | Phase::Pausing { rest, .. } => {
-                let mut rest = std::mem::take(rest);
-                let Some(stroke) = rest.pop_front() else {
-                    return self.finish(Outcome::Refused("there was nothing to type".into()));
-                };
-                let (bytes, last, known) =
-                    (stroke.bytes.clone(), rest.is_empty(), current.stroke(current.at));
-                current.at += 1;
-                current.phase = Phase::Writing { stroke, rest };
-                Some(Do::Write { bytes, last, stroke: known })
-            }
+        if self.current.is_none() {
+            return self.start(scene, now);
         }
+        self.step(scene, now)
     }
 
-    /// Takes the first job its owner admits, unless the program is not ready for it.
-    fn start(&mut self, scene: Scene<'_>) -> Option<Do> {
-        let at = self.jobs.iter().position(|job| scene.owner.admits(job.writer))?;
-        if !scene.admits(&self.jobs[at]) {
-            let State::NeedsInput { what } = scene.state else { return None };
-            if !scene.settled {
-                return None;
-            }
-            let job = self.jobs.remove(at)?;
-            let outcome = if job.begun == 0 {
-                Outcome::Refused(format!("it asks for {what}, and Enter would answer that"))
-            } else {
-                Outcome::Unknown(format!("its text was typed, and Enter was not: it asks for {what} now"))
-            };
-            return Some(Do::Finish(job.id, outcome));
+    /// Takes the first job its owner admits, unless the program is not ready for it. Keys overtake a message that waits:
+    /// they are for what is on the screen now, and may be what it waits for. So does what is to be typed now.
+    fn start(&mut self, scene: Scene<'_>, now: Instant) -> Option<Do> {
+        self.mark_waiting(scene, now);
+        let admitted = |entry: &Entry| scene.owner.admits(entry.job.writer);
+        let urgent = |entry: &Entry| entry.job.now || matches!(entry.job.what, What::Keys(_));
+        let mut at = self.jobs.iter().position(admitted)?;
+        let mut gate = self.gate(&self.jobs[at].job, scene);
+        if let Gate::Wait(_) = gate {
+            let open = |entry: &Entry| !matches!(self.gate(&entry.job, scene), Gate::Wait(_));
+            at = self.jobs.iter().position(|entry| admitted(entry) && urgent(entry) && open(entry))?;
+            gate = self.gate(&self.jobs[at].job, scene);
         }
-        let job = self.jobs.remove(at)?;
-        self.current = Some(Current { from: scene.end, at: job.begun, phase: Phase::Asking, job });
+        let (interrupting, why) = match gate {
+            Gate::Wait(_) => return None,
+            Gate::Closed(outcome) => {
+                let entry = self.jobs.remove(at)?;
+                return Some(Do::Finish(entry.job.id, Fate::new(outcome, entry.marks)));
+            }
+            Gate::Open(why) => (false, why),
+            Gate::Interrupt(why) => (true, why),
+        };
+        let mut entry = self.jobs.remove(at)?;
+        if !interrupting && entry.job.begun == 0 && matches!(entry.job.what, What::Message(_)) {
+            entry.mark(Reached::Ready, now, why);
+        }
+        self.current = Some(Current::new(entry, interrupting, scene.end));
         Some(Do::AskTty)
     }
 
-    fn give_up(&mut self, state: &State) -> Option<Do> {
-        if let Some(current) = self.current.take() {
-            let outcome = match &current.phase {
-                // The last stroke was taken; perhaps it is what ended the program.
-                Phase::Pausing { rest, .. } if rest.is_empty() => Outcome::Typed { from: current.from },
-                Phase::Writing { .. } | Phase::Pausing { .. } => {
-                    Outcome::Unknown(format!("it {state} while this was typed"))
-                }
-                _ if current.at > 0 => Outcome::Unknown(format!("it {state} when some of this was typed")),
-                Phase::Asking | Phase::Planning | Phase::Ready(_) => {
-                    Outcome::Refused(format!("it has {state}"))
-                }
-            };
-            return Some(Do::Finish(current.job.id, outcome));
+    /// Writes down, once each, that a message had to wait and for what.
+    fn mark_waiting(&mut self, scene: Scene<'_>, now: Instant) {
+        let Queue { jobs, while_busy, now: at_once, interrupt, .. } = self;
+        let mut first = true;
+        for entry in jobs.iter_mut().filter(|entry| matches!(entry.job.what, What::Message(_))) {
+            if !scene.owner.admits(entry.job.writer) {
+                entry.mark_once(Reached::Held, now, || "a person holds the input".into());
+            } else if std::mem::take(&mut first)
+                && let Gate::Wait(why) = gate::gate((*while_busy, *at_once, interrupt), &entry.job, scene)
+            {
+                entry.mark_once(Reached::Queued, now, || why);
+            }
         }
-        let job = self.jobs.pop_front()?;
-        let outcome = if job.begun == 0 {
-            Outcome::Refused(format!("it has {state}"))
-        } else {
-            Outcome::Unknown(format!("it {state} when some of this was typed"))
+    }
+
+    fn gate(&self, job: &Job, scene: Scene<'_>) -> Gate {
+        gate::gate((self.while_busy, self.now, &self.interrupt), job, scene)
+    }
+
+    fn give_up(&mut self, scene: Scene<'_>) -> Option<Do> {
+        self.last = None;
+        let state = scene.state;
+        if let Some(current) = self.current.take() {
+            let outcome = current.ended(state);
+            return Some(Do::Finish(current.entry.job.id, current.fate(outcome)));
+        }
+        let entry = self.jobs.pop_front()?;
+        let outcome = match entry.job.begun {
+            0 => Outcome::Refused(format!("it has {state}")),
+            1 => Outcome::Unknown(format!("it {state} when some of this was typed")),
+            _ => Outcome::Typed { from: scene.end },
         };
-        Some(Do::Finish(job.id, outcome))
+        Some(Do::Finish(entry.job.id, Fate::new(outcome, entry.marks)))
     }
 
     fn finish(&mut self, outcome: Outcome) -> Option<Do> {
-        self.current.take().map(|current| Do::Finish(current.job.id, outcome))
+        let current = self.current.take()?;
+        Some(Do::Finish(current.entry.job.id, current.fate(outcome)))
     }
 }
 
-impl Current {
-    /// How a keeper knows this stroke again.
-    fn stroke(&self, at: u32) -> Option<(DeliveryId, u32)> {
-        matches!(self.job.what, What::Message(_)).then_some((self.job.id, at))
+impl Entry {
+    fn mark(&mut self, reached: Reached, now: Instant, why: impl Into<String>) {
+        let ago = now.saturating_duration_since(self.accepted);
+        self.marks.push(Mark::new(reached, ago, why));
+    }
+
+    fn mark_once(&mut self, reached: Reached, now: Instant, why: impl FnOnce() -> String) {
+        if !self.marks.iter().any(|mark| mark.phase == reached) {
+            self.mark(reached, now, why());
+        }
     }
 }
 

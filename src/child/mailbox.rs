@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Gone, Shown,
-    delivery::{DeliveryId, Full, Job, Outcome},
+    delivery::{DeliveryId, Fate, Full, Job, Standing},
     explain::Explained,
     find::Finding,
     owner::{Claim, ViewerId},
@@ -26,7 +26,8 @@ use crate::id::{Offset, Size};
 pub(super) enum Command {
     Screen { history: usize, known: Option<u64>, reply: oneshot::Sender<Shown> },
     Read { from: Offset, max: usize, reply: oneshot::Sender<Piece> },
-    Type { job: Job, done: oneshot::Sender<Outcome>, reply: oneshot::Sender<Accepted> },
+    Type { job: Job, done: oneshot::Sender<Fate>, reply: oneshot::Sender<Accepted> },
+    Standing { delivery: DeliveryId, reply: oneshot::Sender<Option<Standing>> },
     Withdraw { id: DeliveryId, reply: oneshot::Sender<bool> },
     Find { pattern: Regex, from: Option<Offset>, reply: oneshot::Sender<Finding> },
     Explain { reply: oneshot::Sender<Explained> },

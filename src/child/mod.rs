@@ -2,6 +2,7 @@
 //! protocol but its keeper's, and nothing of who may do what.
 
 mod ask;
+pub mod composer;
 pub mod delivery;
 pub mod explain;
 mod find;
@@ -44,7 +45,7 @@ use regex::Regex;
 use tokio::sync::{oneshot, watch};
 
 use self::{
-    delivery::{DeliveryId, Full, Job, Outcome, What},
+    delivery::{DeliveryId, Fate, Full, Job, Mark, Outcome, Standing, What},
     explain::Explained,
     find::Finding,
     mailbox::{Asked, Command, Mailbox},
@@ -114,7 +115,9 @@ pub enum Kept {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     /// A message's fate.
-    Settled(DeliveryId, Outcome),
+    Settled(DeliveryId, Fate),
+    /// Something more that was seen of a message whose fate was told.
+    Noted(DeliveryId, Mark),
     /// It has ended, and which rule says so.
     Ended(State, String),
     /// The session its program is in now, by its id.
@@ -230,10 +233,10 @@ pub struct Streamed {
 pub struct Receipt {
     /// Its name.
     pub delivery: DeliveryId,
-    /// How it ended, or nothing while it waits.
-    pub outcome: Option<Outcome>,
-    /// How many were before it.
-    pub before: usize,
+    /// How it ended, or nothing while it is on its way.
+    pub fate: Option<Fate>,
+    /// How far it is, while it is on its way.
+    pub standing: Option<Standing>,
     /// What the child had written when it was accepted.
     pub end: Offset,
 }
@@ -241,20 +244,28 @@ pub struct Receipt {
 /// Something that waits for its turn to be typed.
 #[derive(Debug)]
 pub struct Queued {
+    child: Child,
     delivery: DeliveryId,
-    before: usize,
     held: bool,
     end: Offset,
-    outcome: oneshot::Receiver<Outcome>,
+    fate: oneshot::Receiver<Fate>,
 }
 
 impl Queued {
     /// What is known of it after at most `wait`; of something held, what is known at once.
     pub async fn receipt(self, wait: Duration) -> Receipt {
         let wait = if self.held { Duration::ZERO } else { wait };
-        let outcome = tokio::time::timeout(wait, self.outcome).await.ok();
-        let outcome = outcome.map(|outcome| outcome.unwrap_or_else(|_| Outcome::Unknown(Gone.to_string())));
-        Receipt { delivery: self.delivery, outcome, before: self.before, end: self.end }
+        let mut settled = self.fate;
+        let gone = |_| Fate::unseen(Outcome::Unknown(Gone.to_string()));
+        let mut fate =
+            tokio::time::timeout(wait, &mut settled).await.ok().map(|fate| fate.unwrap_or_else(gone));
+        let mut standing = None;
+        if fate.is_none() {
+            standing = self.child.standing(self.delivery).await;
+            // It may have come to its end between the two.
+            fate = settled.try_recv().ok();
+        }
+        Receipt { delivery: self.delivery, fate, standing, end: self.end }
     }
 }
 
@@ -401,10 +412,15 @@ impl Child {
 
     /// Types something, in its turn.
     pub async fn queue(&self, job: Job) -> Result<Queued, NotTyped> {
-        let (done, outcome) = oneshot::channel();
+        let (done, fate) = oneshot::channel();
         let (delivery, held) = (job.id, !self.status.borrow().owner.admits(job.writer));
-        let before = self.ask(|reply| Command::Type { job, done, reply }).await??;
-        Ok(Queued { delivery, before, held, end: self.end(), outcome })
+        self.ask(|reply| Command::Type { job, done, reply }).await??;
+        Ok(Queued { child: self.clone(), delivery, held, end: self.end(), fate })
+    }
+
+    /// How far something is that was queued, unless it is over.
+    pub async fn standing(&self, delivery: DeliveryId) -> Option<Standing> {
+        self.ask(|reply| Command::Standing { delivery, reply }).await.ok().flatten()
     }
 
     /// Takes back what has not begun to be typed; nothing more is told of it. Answers whether it was.

@@ -9,10 +9,10 @@ use alacritty_terminal::{
         TermMode,
         cell::{Cell, Flags},
     },
-    vte::ansi::Color,
+    vte::ansi::{Color, NamedColor},
 };
 
-use super::{plain::is_plain, prompt::Shade};
+use super::{composer::CURSOR, plain::is_plain, prompt::Shade};
 
 /// What a reader of the screen sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,6 +93,51 @@ pub(super) fn text(term: &Term<VoidListener>, history_lines: usize) -> Text {
     text
 }
 
+/// The visible screen for those who look for a program's input box: dim cells are blank, and [`CURSOR`] stands before the
+/// character that the cursor is on. Programs that hide the terminal's draw one of their own: a single cell, inverse or on
+/// a background that its neighbours do not have.
+pub(super) fn marked(term: &Term<VoidListener>) -> String {
+    let shown = term.mode().contains(TermMode::SHOW_CURSOR);
+    let cursor = term.grid().cursor.point;
+    let mut text = String::new();
+    for row in 0..term.screen_lines() as i32 {
+        let cells = &term.grid()[Line(row)];
+        let mut line = String::new();
+        for col in 0..cells.len() {
+            let cell = &cells[Column(col)];
+            let real = shown && cursor.line == row && cursor.column.0 == col;
+            if real || stands_out(cells, col) {
+                line.push(CURSOR);
+            }
+            match cell.flags.contains(Flags::DIM) {
+                true => line.push(' '),
+                false => write_cell(cell, &mut line),
+            }
+        }
+        if wraps(cells) && row != term.bottommost_line().0 {
+            text.push_str(&line);
+        } else {
+            text.push_str(line.trim_end_matches(' '));
+            text.push('\n');
+        }
+    }
+    text.truncate(text.trim_end_matches('\n').len());
+    text
+}
+
+/// Whether this cell alone is drawn like a cursor.
+fn stands_out(row: &Row<Cell>, col: usize) -> bool {
+    let ground = |col: usize| (row[Column(col)].bg, row[Column(col)].flags.contains(Flags::INVERSE));
+    let here = ground(col);
+    let plain = (Color::Named(NamedColor::Background), false);
+    if here == plain || row[Column(col)].flags.contains(Flags::WIDE_CHAR_SPACER) {
+        return false;
+    }
+    let next = col + if row[Column(col)].flags.contains(Flags::WIDE_CHAR) { 2 } else { 1 };
+    let differs = |other: usize| other >= row.len() || ground(other) != here;
+    (col == 0 || differs(col - 1)) && differs(next)
+}
+
 /// The first row of the `lines`th line above the screen, or of the topmost there is.
 fn top_row(term: &Term<VoidListener>, lines: usize) -> i32 {
     let oldest = term.topmost_line().0;
@@ -117,20 +162,25 @@ fn wraps(row: &Row<Cell>) -> bool {
 /// Adds a row to a line, and tells of each cell where in the line it stands.
 fn write_row(row: &Row<Cell>, line: &mut String, mut wrote: impl FnMut(&Cell, usize, usize)) {
     for cell in row {
-        if cell.flags.intersects(Flags::WIDE_CHAR_SPACER | Flags::LEADING_WIDE_CHAR_SPACER) {
-            continue;
-        }
         let from = line.len();
-        if cell.flags.contains(Flags::HIDDEN) {
-            line.push_str(if cell.flags.contains(Flags::WIDE_CHAR) { "  " } else { " " });
+        write_cell(cell, line);
+        if line.len() > from {
             wrote(cell, from, line.len());
-            continue;
         }
-        // A tab is kept in the first of its cells, the others are blank.
-        line.push(if is_plain(cell.c) { cell.c } else { ' ' });
-        if let Some(marks) = cell.zerowidth() {
-            line.extend(marks.iter().copied().filter(|&mark| is_plain(mark)));
-        }
-        wrote(cell, from, line.len());
+    }
+}
+
+fn write_cell(cell: &Cell, line: &mut String) {
+    if cell.flags.intersects(Flags::WIDE_CHAR_SPACER | Flags::LEADING_WIDE_CHAR_SPACER) {
+        return;
+    }
+    if cell.flags.contains(Flags::HIDDEN) {
+        line.push_str(if cell.flags.contains(Flags::WIDE_CHAR) { "  " } else { " " });
+        return;
+    }
+    // A tab is kept in the first of its cells, the others are blank.
+    line.push(if is_plain(cell.c) { cell.c } else { ' ' });
+    if let Some(marks) = cell.zerowidth() {
+        line.extend(marks.iter().copied().filter(|&mark| is_plain(mark)));
     }
 }

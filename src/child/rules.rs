@@ -93,15 +93,78 @@ pub enum Meaning {
     Limited,
 }
 
-/// How a program wants its text.
+/// How a program wants its text, and how it shows what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Typing {
-    /// Milliseconds between the text and Enter (0 to 10,000); 1 ms per 100 bytes is added. Default 300, or 0 in canonical mode.
+    /// Milliseconds between the text and Enter at least (0 to 10,000); 1 ms per 100 bytes is added. Default 300, or 0 in canonical mode.
     #[schemars(range(max = 10000))]
     pub enter_after_ms: Option<u32>,
-    /// A leading `!` or `/` is a command to this program: put a space before it.
+    /// A leading `!` or `/` is a command to this program: put `shield` before it.
     pub shield_commands: bool,
+    /// What is put before a command; one space, if absent. `⠀` (U+2800), a blank that is no white space, for a program that looks for commands behind white space too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shield: Option<String>,
     /// A trailing backslash swallows Enter in this program: put a space after it.
     pub shield_backslash: bool,
+    /// A last word that begins with `@` opens a list in this program, and Enter picks from it: put a space after it.
+    pub shield_mention: bool,
+    /// Its input box. Absent: it is not known, so no draft is seen in it, and a receipt says `submitted` only where the program is seen at work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composer: Option<ComposerRule>,
+    /// What happens to a message for a program that is busy.
+    pub while_busy: WhileBusy,
+    /// What happens to one that is sent `now`, when the program is busy.
+    pub now: Now,
+    /// The preset's `interrupt`, put here when a child is started.
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interrupt: Vec<String>,
+}
+
+/// How a program's input box is found on the screen, and what is in it.
+///
+/// The patterns see the visible screen as text: soft wraps joined, what is drawn dim left blank, and `▮` before the
+/// character that the cursor is on, be it the terminal's or one cell that the program drew inverse or on a background
+/// of its own. White space does not count when a text is compared with a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ComposerRule {
+    /// A regular expression that matches where the box is shown, with a group `text` for what is in it. It must match an empty box too, and nothing where a dialog stands in its place.
+    pub matches: String,
+    /// Regular expressions for what an empty box holds that is not drawn dim: a placeholder, a suggestion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub empty: Vec<String>,
+    /// A regular expression for what stands in the box for a long paste, such as `[Pasted text #1 +4 lines]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pasted: Option<String>,
+}
+
+/// What happens to a message for a program that is busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhileBusy {
+    /// It waits until the program is not busy: Enter would cut its answer off, or messages would be merged.
+    #[default]
+    Queue,
+    /// It is typed at once: the program, or the terminal, keeps it until its turn. So it is for commands without a preset.
+    Type,
+}
+
+impl Typing {
+    /// Of a command that no preset describes.
+    pub fn of_a_command() -> Self {
+        Typing { while_busy: WhileBusy::Type, ..Typing::default() }
+    }
+}
+
+/// What happens to a message that is sent `now`, when the program is busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Now {
+    /// It is typed at once, and steers the program.
+    #[default]
+    Type,
+    /// The preset's `interrupt` keys are pressed, and it is typed when the program is not busy any more.
+    Interrupt,
 }

@@ -153,6 +153,11 @@ impl Screen {
         render::shaded(&self.emulator.term)
     }
 
+    /// The visible screen as patterns for a program's input box see it.
+    pub fn marked(&self) -> String {
+        render::marked(&self.emulator.term)
+    }
+
     /// Changes whenever anything that can be asked here may have changed.
     pub fn version(&self) -> u64 {
         self.version

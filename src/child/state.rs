@@ -45,6 +45,9 @@ pub enum State {
 }
 
 impl State {
+    /// What a program needs input for whose composer holds somebody's words.
+    pub const DRAFT: &str = "draft";
+
     /// The state in one word, as answers write it.
     pub fn word(&self) -> &'static str {
         match self {
@@ -114,8 +117,12 @@ pub struct Reducer {
     typed: Option<Instant>,
     /// Seen at work, or asking, since the last message.
     worked: bool,
+    /// Which rule has shown it at work since then.
+    at_work: Option<String>,
     /// What was typed last was typed into a question.
     asked: bool,
+    /// What somebody has left in its composer.
+    draft: Option<String>,
     /// The hash of that question.
     answered: Option<String>,
     /// A question that is seen before then may be the old one.
@@ -159,7 +166,9 @@ impl Reducer {
             output: None,
             typed: None,
             worked: false,
+            at_work: None,
             asked: false,
+            draft: None,
             answered: None,
             withdrawn: None,
             tty: None,
@@ -248,7 +257,8 @@ impl Reducer {
         if !self.state.ended() {
             self.typed = Some(now);
             self.worked = false;
-            self.asked = matches!(self.state, State::NeedsInput { .. });
+            self.at_work = None;
+            self.asked = matches!(&self.state, State::NeedsInput { what } if what != State::DRAFT);
             if self.asked {
                 self.answered = self.question.now().map(|prompt| prompt.hash.clone());
                 self.withdrawn = Some(now + Self::LAG);
@@ -256,6 +266,26 @@ impl Reducer {
             }
             self.conclude(State::Busy, "a message was typed".into());
         }
+    }
+
+    /// What somebody has left in its composer, if anything: who waits for idleness must hear of that.
+    pub fn draft(&mut self, draft: Option<String>) {
+        self.draft = draft;
+    }
+
+    /// Whether that is known.
+    pub fn is_drafted(&self) -> bool {
+        self.draft.is_some()
+    }
+
+    /// Which rule has shown it at work since the last Enter.
+    pub fn at_work(&self) -> Option<&str> {
+        self.at_work.as_deref()
+    }
+
+    /// Whether a rule could.
+    pub fn shows_work(&self) -> bool {
+        self.rules.iter().any(|rule| rule.meaning == Meaning::Busy)
     }
 
     /// Not so for a moment after a question was answered, since programs say that they ask for some time longer; nor
@@ -316,6 +346,10 @@ impl Reducer {
             None => self.question.none(),
         }
         self.worked |= rule.is_some_and(|at| self.rules[at].meaning != Meaning::Idle);
+        if let Some(at) = rule.filter(|at| self.rules[*at].meaning == Meaning::Busy && self.at_work.is_none())
+        {
+            self.at_work = Some(self.rules[at].why(look));
+        }
         let not_yet = if self.state == State::Starting { State::Starting } else { State::Busy };
         let (state, why) = match rule.map(|at| &self.rules[at]) {
             Some(rule) if !lasts(rule) => {
@@ -337,7 +371,13 @@ impl Reducer {
             None => self.judge(now),
         };
         self.decided = rule.map(|at| self.rules[at].number);
-        self.conclude(state, why)
+        match (state, &self.draft) {
+            (State::Idle | State::Unknown, Some(draft)) => {
+                let why = format!("its composer holds: {draft}");
+                self.conclude(State::NeedsInput { what: State::DRAFT.into() }, why)
+            }
+            (state, _) => self.conclude(state, why),
+        }
     }
 
     /// When to look again, if nothing happens before.
@@ -407,9 +447,10 @@ impl Reducer {
     /// Signs of idleness count only once the program has answered to Enter: before, they are the old ones. One whose
     /// rules know how it looks at work must have been seen so, since it redraws its prompt before it begins.
     fn answered(&self, now: Instant) -> bool {
-        let works = self.rules.iter().any(|rule| rule.meaning == Meaning::Busy);
         self.reacted(now)
-            && (!works || self.worked || self.typed.is_none_or(|typed| now >= typed + Self::REACTION))
+            && (!self.shows_work()
+                || self.worked
+                || self.typed.is_none_or(|typed| now >= typed + Self::REACTION))
     }
 
     /// It wrote something since Enter, or had the time to.

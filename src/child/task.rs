@@ -2,6 +2,7 @@
 //! answers the handle's questions. The only place that knows of all the child's parts.
 
 mod ending;
+mod hand;
 mod keeper;
 mod look;
 mod person;
@@ -25,18 +26,17 @@ use tokio::sync::{oneshot, watch};
 use self::{person::Person, recovery::Behind};
 use super::{
     Begin, Status, Told, Witness,
-    delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
+    composer::Composer,
+    delivery::{DeliveryId, Fate, Job, Queue},
     find::Finder,
     mailbox::{Command, Mailbox, Piece},
     rules::Typing,
     screen::Screen,
     session::Search,
-    state::{Reducer, Tty},
+    state::Reducer,
     stop::Stopping,
-    typing,
 };
 use crate::{
-    fault,
     id::{ChildId, Offset},
     keeper::{
         Ring,
@@ -77,8 +77,11 @@ pub(super) struct Task {
     screen: Screen,
     reducer: Reducer,
     typing: Typing,
+    composer: Composer,
+    /// The last lines of the screen in one, and of which screen they are.
+    bottom: (u64, String),
     queue: Queue,
-    waiting: HashMap<DeliveryId, oneshot::Sender<Outcome>>,
+    waiting: HashMap<DeliveryId, oneshot::Sender<Fate>>,
     finders: HashMap<u64, Finder>,
     pending: HashMap<u64, Pending>,
     stopping: Option<Stopping>,
@@ -144,8 +147,10 @@ impl Task {
             drawn,
             screen: from.screen,
             reducer,
+            composer: Composer::new(begin.typing.composer.as_ref()),
+            bottom: (u64::MAX, String::new()),
+            queue: Queue::new(&begin.typing),
             typing: begin.typing,
-            queue: Queue::default(),
             waiting: HashMap::new(),
             finders: HashMap::new(),
             pending: HashMap::new(),
@@ -215,6 +220,7 @@ impl Task {
             self.behind.map(|behind| behind.until),
             self.screen.sync_deadline(),
             self.reducer.deadline().filter(|_| !self.tty_asked),
+            self.composer.deadline(Instant::now()),
             self.queue.deadline(),
             self.person.deadline(),
             self.stopping.as_ref().map(Stopping::deadline),
@@ -244,7 +250,7 @@ impl Task {
             Command::Read { from, max, reply } => self.read(from, max, Reader::Caller(reply)),
             Command::Type { job, done, reply } => {
                 let id = job.id;
-                let pushed = self.queue.push(job);
+                let pushed = self.queue.push(job, now);
                 if pushed.is_ok() {
                     self.waiting.insert(id, done);
                 }
@@ -259,6 +265,10 @@ impl Task {
                     self.publish();
                 }
                 let _ = reply.send(taken);
+            }
+            Command::Standing { delivery, reply } => {
+                let status = self.status.borrow();
+                let _ = reply.send(self.queue.standing(delivery, self.scene(&status.owner, now)));
             }
             Command::Find { pattern, from, reply } => {
                 self.finders.retain(|_, finder| !finder.over());
@@ -285,9 +295,13 @@ impl Task {
     fn tick(&mut self, now: Instant) {
         if self.screen.sync_deadline().is_some_and(|at| at <= now) {
             let fed = self.screen.end_sync(now);
+            let changed = fed.changed;
             self.answer(fed);
+            if changed {
+                self.look(now);
+            }
         }
-        if self.reducer.deadline().is_some_and(|at| at <= now) {
+        if self.reducer.deadline().is_some_and(|at| at <= now) || self.drafted(now) {
             if self.reducer.wants_tty() && self.keeper.is_some() {
                 self.ask_tty();
             } else {
@@ -302,78 +316,7 @@ impl Task {
         if self.queue.compares() && self.looked_at != self.screen.version() {
             self.look(now);
         }
-        // Before the keeper has said what an earlier broker typed, nothing may be.
-        while self.unsettled.is_empty() {
-            let status = self.status.borrow();
-            let scene = Scene {
-                owner: &status.owner,
-                state: self.reducer.state(),
-                settled: self.reducer.settled(now),
-                end: self.end,
-                asks: self.reducer.asks().map(|prompt| prompt.hash.as_str()),
-            };
-            let next = self.queue.advance(scene, now);
-            drop(status);
-            if next.is_none() {
-                break;
-            }
-            self.act(next, now);
-        }
-    }
-
-    pub(super) fn act(&mut self, what: Option<Do>, now: Instant) {
-        match what {
-            None => {}
-            Some(Do::AskTty) => self.ask_tty(),
-            Some(Do::Plan(what, tty)) => {
-                let strokes = self.plan(&what, tty);
-                let over = self.queue.strokes(strokes);
-                self.act(over, now);
-            }
-            Some(Do::Write { bytes, last, stroke }) => {
-                // Moving about in a dialog answers nothing.
-                if last && !typing::moves(&bytes) {
-                    self.reducer.typed(now);
-                }
-                let id = self.next();
-                match stroke.filter(|_| self.knows_strokes()) {
-                    Some((DeliveryId(delivery), stroke)) => {
-                        self.send(Request::Type { id, delivery, stroke, last, bytes: &bytes });
-                    }
-                    None => self.send(Request::Input { id, bytes: &bytes }),
-                }
-            }
-            Some(Do::Finish(id, outcome)) => {
-                fault::point!("send.finished");
-                self.settle_one(id, outcome);
-            }
-        }
-    }
-
-    fn settle_one(&mut self, id: DeliveryId, outcome: Outcome) {
-        self.tell(Told::Settled(id, outcome.clone()));
-        if let Some(done) = self.waiting.remove(&id) {
-            let _ = done.send(outcome);
-        }
-    }
-
-    fn plan(&self, what: &What, tty: Tty) -> Result<Vec<Stroke>, String> {
-        match what {
-            What::Message(text) => {
-                let mode =
-                    typing::Mode { bracketed: self.screen.bracketed_paste(), canonical: tty.canonical };
-                let body = typing::paste(text, mode).map_err(|error| error.to_string())?;
-                let pause = typing::enter_delay(body.len(), &self.typing, tty.canonical);
-                Ok(vec![Stroke { bytes: body, pause }, Stroke { bytes: b"\r".into(), pause: Duration::ZERO }])
-            }
-            What::Keys(names) => {
-                let keys =
-                    typing::keys(names, self.screen.app_cursor()).map_err(|error| error.to_string())?;
-                // A program takes ESC and the next byte for one key if they come together.
-                let pause = |bytes: &[u8]| Duration::from_millis(if bytes == b"\x1b" { 100 } else { 10 });
-                Ok(keys.into_iter().map(|bytes| Stroke { pause: pause(&bytes), bytes }).collect())
-            }
-        }
+        self.type_on(now);
     }
 
     /// Shows the handle what changed, and wakes who waits for it.

@@ -83,10 +83,15 @@ pub fn clean(text: &str, rules: &Typing) -> Result<Cleaned, TypingError> {
     if kept.trim().is_empty() {
         return Err(TypingError::Empty);
     }
-    if rules.shield_commands && kept.starts_with(['!', '/']) {
-        kept.insert(0, ' ');
+    let start = kept.len() - kept.trim_start().len();
+    if rules.shield_commands && kept[start..].starts_with(['!', '/']) {
+        kept.insert_str(start, rules.shield.as_deref().unwrap_or(" "));
     }
     if rules.shield_backslash && kept.ends_with('\\') {
+        kept.push(' ');
+    }
+    let last = kept.rsplit(char::is_whitespace).next().unwrap_or_default();
+    if rules.shield_mention && last.starts_with('@') {
         kept.push(' ');
     }
     if kept.len() > MAX_MESSAGE {
@@ -139,7 +144,7 @@ mod tests {
     const RAW: Mode = Mode { bracketed: false, canonical: false };
 
     fn shields() -> Typing {
-        Typing { enter_after_ms: None, shield_commands: true, shield_backslash: true }
+        Typing { shield_commands: true, shield_backslash: true, shield_mention: true, ..Typing::default() }
     }
 
     #[test]
@@ -172,19 +177,29 @@ mod tests {
     }
 
     #[test]
-    fn commands_and_a_last_backslash_are_shielded_when_the_program_needs_it() {
+    fn commands_and_what_takes_enter_are_shielded_when_the_program_needs_it() {
         for (text, shielded) in [
             ("!ls", " !ls"),
             ("/clear", " /clear"),
             ("\x1b!ls", " !ls"),
             ("a !ls", "a !ls"),
+            (" /clear", "  /clear"),
+            ("\n\t!ls", "\n\t !ls"),
             ("path\\", "path\\ "),
             ("path\\\n", "path\\ "),
             ("/\\", " /\\ "),
+            ("look at @file", "look at @file "),
+            ("@", "@ "),
+            ("a@b.c", "a@b.c"),
+            ("@a then", "@a then"),
+            ("@a\\", "@a\\ "),
         ] {
             assert_eq!(clean(text, &shields()).unwrap().text, shielded);
         }
         assert_eq!(clean("!ls \\", &Typing::default()).unwrap().text, "!ls \\");
+        let blank = Typing { shield: Some("\u{2800}".into()), ..shields() };
+        assert_eq!(clean(" /clear", &blank).unwrap().text, " \u{2800}/clear");
+        assert_eq!(clean("clear", &blank).unwrap().text, "clear");
     }
 
     #[test]

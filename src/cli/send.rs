@@ -15,12 +15,19 @@ use super::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The child's id or name.
-    to: String,
+    #[arg(required_unless_present = "delivery")]
+    to: Option<String>,
     /// The text; several words are one message, what begins with - goes after --. `-` alone reads it from standard
     /// input.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "delivery")]
     message: Vec<String>,
-    /// How long to wait until it is typed (default 5s); then it stays queued.
+    /// Do not wait for a busy program: type at once, or interrupt it first, as its preset has it.
+    #[arg(long)]
+    now: bool,
+    /// Send nothing, and tell how this delivery went.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["to", "message", "now"])]
+    delivery: Option<String>,
+    /// How long to wait to see what becomes of it (default 5s); it goes its way anyhow.
     #[arg(long, value_name = "SPAN")]
     wait: Option<Span>,
     /// Print the receipt as JSON.
@@ -29,8 +36,14 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
-    let message = text_or_stdin(args.message.join(" "))?;
-    let wish = json!({"to": args.to, "message": message, "wait_ms": args.wait.map(|span| span.ms)});
+    let wait_ms = args.wait.map(|span| span.ms);
+    let wish = match (args.to, args.delivery) {
+        (Some(to), _) => {
+            let message = text_or_stdin(args.message.join(" "))?;
+            json!({"to": to, "message": message, "now": args.now, "wait_ms": wait_ms})
+        }
+        (None, delivery) => json!({"delivery": delivery, "wait_ms": wait_ms}),
+    };
     receipt(&client::once("send_message_to", wish).await?, args.json)
 }
 
@@ -51,9 +64,13 @@ pub(super) fn receipt(result: &CallToolResult, as_json: bool) -> Result<ExitCode
 
 fn words(receipt: &Value) -> String {
     let (status, delivery, to) = (word(receipt, "status"), word(receipt, "delivery"), word(receipt, "to"));
-    let told = format!("{status}: {delivery} to {to}, offset {}", receipt["offset"]);
-    out::plain(&match word(receipt, "reason") {
-        "" => told,
-        reason => format!("{told} ({reason})"),
-    })
+    let mut told = format!("{status}: {delivery} to {to}, offset {}", receipt["offset"]);
+    match word(receipt, "reason") {
+        "" => {}
+        reason => told += &format!(" ({reason})"),
+    }
+    for mark in receipt["evidence"].as_array().into_iter().flatten() {
+        told += &format!("\n  {:>6} ms  {}: {}", mark["ms"], word(mark, "phase"), word(mark, "why"));
+    }
+    out::plain(&told)
 }

@@ -15,6 +15,8 @@ pub struct Past {
     pub children: Vec<(ChildId, Value, Option<Value>)>,
     /// Messages whose fate is open, in order.
     pub messages: Vec<MessageRow>,
+    /// The newest ones whose fate is known, which their bodies are; the newest first.
+    pub settled: Vec<MessageRow>,
     /// Reports by inbox and number.
     pub reports: Vec<(Caller, u64, Value)>,
     /// How far each inbox was read.
@@ -51,14 +53,14 @@ pub struct HeardRow {
     pub given: u64,
 }
 
-/// A message whose fate is open.
+/// A message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessageRow {
     /// Its number.
     pub id: u64,
     /// To whom.
     pub child: ChildId,
-    /// What it says.
+    /// What it says; or its fate, when that is known.
     pub body: Value,
 }
 
@@ -79,6 +81,17 @@ impl Past {
             messages: rows(
                 db,
                 "SELECT id, child, body FROM messages WHERE outcome IS NULL ORDER BY id",
+                |row| {
+                    Some(MessageRow {
+                        id: number(row, 0)?,
+                        child: ChildId(row.get(1).ok()?),
+                        body: json(row, 2)?,
+                    })
+                },
+            )?,
+            settled: rows(
+                db,
+                "SELECT id, child, outcome FROM messages WHERE outcome IS NOT NULL ORDER BY id DESC LIMIT 500",
                 |row| {
                     Some(MessageRow {
                         id: number(row, 0)?,

@@ -12,6 +12,7 @@ use super::{
     shape::{Mcp, Preset, Reports},
 };
 use crate::child::{
+    rules::Now,
     session::{self, SessionSigns},
     typing::keys,
 };
@@ -64,6 +65,7 @@ pub(super) fn check(preset: &Preset, stem: &str) -> Result<(), Fault> {
     }
     again(preset)?;
     state(preset)?;
+    typing(preset)?;
     pressed("interrupt", &preset.interrupt)?;
     pressed("quit", &preset.quit)?;
     if preset.reports == Reports::Typed && !preset.state.can_show_idle() {
@@ -174,10 +176,31 @@ fn state(preset: &Preset) -> Result<(), Fault> {
     if preset.state.quiet_ms.is_some_and(|ms| !(10..=60_000).contains(&ms)) {
         return Err(fault("state.quiet_ms", "must be 10 to 60000"));
     }
-    if preset.typing.enter_after_ms.is_some_and(|ms| ms > MAX_ENTER_AFTER_MS) {
+    Ok(())
+}
+
+fn typing(preset: &Preset) -> Result<(), Fault> {
+    let typing = &preset.typing;
+    if typing.enter_after_ms.is_some_and(|ms| ms > MAX_ENTER_AFTER_MS) {
         return Err(fault("typing.enter_after_ms", format!("must be at most {MAX_ENTER_AFTER_MS}")));
     }
-    Ok(())
+    if !typing.interrupt.is_empty() {
+        return Err(fault("typing.interrupt", "belongs beside `typing`, as `interrupt`"));
+    }
+    if typing.now == Now::Interrupt && preset.interrupt.is_empty() {
+        return Err(fault("typing.now", "is `interrupt`, but `interrupt` names no keys"));
+    }
+    let Some(composer) = &typing.composer else { return Ok(()) };
+    let pattern = |field: &str, pattern: &str| {
+        Regex::new(pattern).map_err(|error| fault(format!("typing.composer.{field}"), error.to_string()))
+    };
+    if pattern("matches", &composer.matches)?.capture_names().flatten().all(|name| name != "text") {
+        return Err(fault("typing.composer.matches", "lacks a group (?P<text>…)"));
+    }
+    for (index, empty) in composer.empty.iter().enumerate() {
+        pattern(&format!("empty[{index}]"), empty)?;
+    }
+    composer.pasted.as_ref().map_or(Ok(()), |pasted| pattern("pasted", pasted).map(drop))
 }
 
 fn pressed(field: &str, names: &[String]) -> Result<(), Fault> {
@@ -310,6 +333,21 @@ mod tests {
                 "state.rules[1].matches:",
             ),
             (json!({"typing": {"enter_after_ms": 10001}}), "typing.enter_after_ms:"),
+            (json!({"typing": {"interrupt": ["Escape"]}}), "typing.interrupt: belongs beside"),
+            (json!({"typing": {"now": "interrupt"}}), "typing.now:"),
+            (json!({"typing": {"composer": {"matches": "("}}}), "typing.composer.matches:"),
+            (
+                json!({"typing": {"composer": {"matches": "> (.*)"}}}),
+                "typing.composer.matches: lacks a group",
+            ),
+            (
+                json!({"typing": {"composer": {"matches": "(?P<text>)", "empty": ["a", "["]}}}),
+                "typing.composer.empty[1]:",
+            ),
+            (
+                json!({"typing": {"composer": {"matches": "(?P<text>)", "pasted": "*"}}}),
+                "typing.composer.pasted:",
+            ),
             (json!({"interrupt": ["Esc", "Ctrl-C"]}), "interrupt: keys[1]"),
             (json!({"quit": ["quit"]}), "quit: keys[0]"),
             (json!({"size": {"rows": 0, "cols": 80}}), "size:"),

@@ -92,7 +92,8 @@ pub fn resolve(preset: Option<&Preset>, wish: Wish, context: Context<'_>) -> Res
         env::check_wished(name, value)?;
     }
     let values = Values::new(&context);
-    let typing = preset.map(|preset| preset.typing.clone()).unwrap_or_default();
+    let of = |preset: &Preset| Typing { interrupt: preset.interrupt.clone(), ..preset.typing.clone() };
+    let typing = preset.map_or_else(Typing::of_a_command, of);
     // What a caller's own arguments mean is not known here: another prompt among them could be the wrong one.
     let bare = wish.command.as_ref().is_none_or(|command| command.len() == 1);
     let argument =
@@ -299,7 +300,7 @@ mod tests {
     #[test]
     fn a_prompt_goes_first_and_claudes_server_into_a_file() {
         let resolved = launch("prompted", Wish { message: message("/do it\\"), ..Wish::default() }).unwrap();
-        let argv = ["claude", " /do it\\ ", "--ax-screen-reader", "--mcp-config", "/run/c3/mcp.json"];
+        let argv = ["claude", "\u{2800}/do it\\ ", "--ax-screen-reader", "--mcp-config", "/run/c3/mcp.json"];
         assert_eq!(resolved.argv[..5], argv);
         assert_eq!(resolved.argv[5..], ["--allowedTools", "mcp__compere__*"]);
         assert_eq!(resolved.message_typed, None);
@@ -402,7 +403,8 @@ mod tests {
         let resolved = launch("", Wish { command: command("cat ${dir}"), ..Wish::default() }).unwrap();
         assert_eq!(resolved.argv, ["cat", "${dir}"]);
         assert_eq!(resolved.size, Size::DEFAULT);
-        assert_eq!((resolved.rules, resolved.typing, resolved.files.len()), Default::default());
+        assert_eq!((resolved.rules, resolved.files.len()), Default::default());
+        assert_eq!(resolved.typing, Typing::of_a_command());
         let names: Vec<_> = resolved.env.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
             names,

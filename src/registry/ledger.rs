@@ -1,7 +1,7 @@
 //! The company's side of the journal: what is written when a child comes, ends and is forgotten, and all there is to
 //! write when the journal has to be begun anew.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::{Registry, inbox::ReportStatus, mail::Letter};
@@ -59,6 +59,10 @@ impl Registry {
         }
         for (id, (child, body)) in &state.open {
             all.push(Change::Message { id: *id, child: *child, body: body.clone() });
+        }
+        for (id, child, fate) in state.fates.all() {
+            all.push(Change::Message { id, child, body: Value::Null });
+            all.push(Change::Settled { id, outcome: serde_json::to_value(fate).unwrap_or_default() });
         }
         for (inbox, mail) in &state.mail {
             all.extend(mail.inbox.all().map(|report| {

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::{Found, Registry};
+use super::{Denied, Found, Registry, persons::SENDER, rights::Act};
 use crate::{
     child::{
         Child, NotTyped, Receipt, Told, Witness,
-        delivery::{DeliveryId, Job, Outcome, What},
+        delivery::{DeliveryId, Fate, Job, Mark, Outcome, Reached, What},
         owner::Writer,
     },
     fault,
-    id::ChildId,
+    id::{Caller, ChildId},
     journal::{Change, NotWritten},
 };
 
@@ -26,17 +26,87 @@ pub enum NotSent {
     NotWritten(#[from] NotWritten),
 }
 
+/// What is to be typed, and how.
+struct Wish {
+    what: What,
+    when: When,
+    prompt: Option<String>,
+    writer: Writer,
+    /// Who is told if a person sends it back.
+    from: Option<Caller>,
+}
+
+/// Whether a message may disturb a program that is busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// As its preset has it.
+    InTurn,
+    /// It is typed at once, or the program is interrupted for it.
+    Now,
+}
+
+/// Why nothing can be told of a message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoReceipt {
+    /// Never sent, or by someone else, or too long ago.
+    #[error("nothing is known of a delivery {0}")]
+    Unknown(DeliveryId),
+    /// See [`Denied`].
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
+
 impl Registry {
     /// Types a text and Enter, in its turn. Waits up to `wait` to tell how that went. Once this has returned, the
     /// message survives the broker; and it goes its way even if nobody waits for the receipt.
     pub async fn message(
         &self,
+        caller: Caller,
         to: &Found,
         text: &str,
-        writer: Writer,
+        when: When,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        self.send(&to.child, to.child.text(text)?, writer, wait).await
+        let (what, writer) = (to.child.text(text)?, Writer::of(caller));
+        self.send_if(&to.child, Wish { what, when, prompt: None, writer, from: Some(caller) }, wait).await
+    }
+
+    /// What is known of a message that was sent, after at most `wait` if it is on its way; of something held, at once.
+    pub async fn receipt(
+        &self,
+        caller: Caller,
+        delivery: DeliveryId,
+        wait: Duration,
+    ) -> Result<(Found, Receipt), NoReceipt> {
+        let until = tokio::time::Instant::now() + wait;
+        let mut settled = self.0.settled.subscribe();
+        loop {
+            let (to, fate) = self.sent(delivery).ok_or(NoReceipt::Unknown(delivery))?;
+            let found = match self.find(caller, &to.to_string(), Act::Write) {
+                // Nor is it told that there is such a child.
+                Err(Denied::Unknown { .. }) => return Err(NoReceipt::Unknown(delivery)),
+                found => found?,
+            };
+            let end = found.child.end();
+            if fate.is_some() {
+                return Ok((found, Receipt { delivery, fate, standing: None, end }));
+            }
+            let standing = found.child.standing(delivery).await;
+            let held = standing.as_ref().is_some_and(|standing| standing.reached == Reached::Held);
+            let news = tokio::time::timeout_at(until, settled.changed());
+            if held || !matches!(news.await, Ok(Ok(()))) {
+                return Ok((found, Receipt { delivery, fate, standing, end }));
+            }
+        }
+    }
+
+    /// To whom it was sent, and what became of it if that is known.
+    fn sent(&self, delivery: DeliveryId) -> Option<(ChildId, Option<Fate>)> {
+        let state = self.state();
+        if let Some((child, fate)) = state.fates.get(delivery) {
+            return Some((*child, Some(fate.clone())));
+        }
+        state.open.get(&delivery.0).map(|(child, _)| (*child, None))
     }
 
     /// Presses keys, in their turn. They answer what is on the screen now, and are not kept for another broker. Given the
@@ -49,32 +119,29 @@ impl Registry {
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        self.send_if(&to.child, to.child.keys(keys)?, prompt, writer, wait).await
+        let job = Wish { what: to.child.keys(keys)?, when: When::InTurn, prompt, writer, from: None };
+        self.send_if(&to.child, job, wait).await
     }
 
     pub(super) async fn send(
         &self,
         child: &Child,
         what: What,
+        when: When,
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        self.send_if(child, what, None, writer, wait).await
+        self.send_if(child, Wish { what, when, prompt: None, writer, from: None }, wait).await
     }
 
-    async fn send_if(
-        &self,
-        child: &Child,
-        what: What,
-        prompt: Option<String>,
-        writer: Writer,
-        wait: Duration,
-    ) -> Result<Receipt, NotSent> {
+    async fn send_if(&self, child: &Child, wish: Wish, wait: Duration) -> Result<Receipt, NotSent> {
         let (registry, child) = (self.clone(), child.clone());
         let queued = tokio::spawn(async move {
-            let job = Job { id: registry.next_delivery(), writer, what, begun: 0, prompt };
+            let Wish { what, when, prompt, writer, from } = wish;
+            let id = registry.next_delivery();
+            let job = Job { id, writer, what, begun: 0, prompt, now: when == When::Now };
             if matches!(job.what, What::Message(_)) {
-                registry.remember(child.id(), &job).await?;
+                registry.remember(child.id(), &job, from).await?;
                 fault::point!("send.journaled");
                 registry.watch_duty(child.id());
             }
@@ -82,7 +149,7 @@ impl Registry {
             let queued = child.queue(job).await;
             fault::point!("send.queued");
             if let Err(error) = &queued {
-                registry.settled(child.id(), id, &Outcome::Refused(error.to_string()));
+                registry.settled(child.id(), id, Fate::unseen(Outcome::Refused(error.to_string())));
             }
             Ok::<_, NotSent>(queued?)
         });
@@ -98,7 +165,8 @@ impl Registry {
         Witness::new(move |id, told| {
             let Some(registry) = registry.upgrade().map(Registry) else { return };
             match told {
-                Told::Settled(delivery, outcome) => registry.settled(id, delivery, &outcome),
+                Told::Settled(delivery, fate) => registry.settled(id, delivery, fate),
+                Told::Noted(delivery, mark) => registry.noted(delivery, mark),
                 Told::Owner(owner, attached) => registry.owned(id, owner, attached),
                 Told::Stint(stint) => registry.gave_back(id, *stint, runtime.as_ref()),
                 Told::Reworded(job) => registry.reworded(id, &job, runtime.as_ref()),
@@ -109,8 +177,11 @@ impl Registry {
         })
     }
 
-    async fn remember(&self, child: ChildId, job: &Job) -> Result<(), NotWritten> {
-        let body = serde_json::to_value(job).unwrap_or_default();
+    async fn remember(&self, child: ChildId, job: &Job, from: Option<Caller>) -> Result<(), NotWritten> {
+        let mut body = serde_json::to_value(job).unwrap_or_default();
+        if let Some(from) = from {
+            body[SENDER] = serde_json::to_value(from).unwrap_or_default();
+        }
         let (id, DeliveryId(number)) = (job.id, job.id);
         let mut changes = vec![Change::Message { id: number, child, body: body.clone() }];
         {
@@ -128,26 +199,38 @@ impl Registry {
         written
     }
 
-    pub(super) fn settled(&self, child: ChildId, id: DeliveryId, outcome: &Outcome) {
+    pub(super) fn settled(&self, child: ChildId, id: DeliveryId, fate: Fate) {
         let bore = {
             let mut state = self.state();
             let Some((_, body)) = state.open.remove(&id.0) else { return };
-            let mut bore = state.turn_ended(child, id, &body, outcome);
-            if matches!(outcome, Outcome::Refused(_)) {
+            let mut bore = state.turn_ended(child, id, &body, &fate.outcome);
+            if matches!(fate.outcome, Outcome::Refused(_)) {
                 bore.extend(state.not_charged(child, id));
             }
+            state.fates.keep(id, child, fate.clone());
             bore
         };
         fault::point!("send.settled");
-        let text = match outcome {
+        let text = match &fate.outcome {
+            Outcome::Submitted { from } => format!("{id} submitted at offset {from}"),
             Outcome::Typed { from } => format!("{id} typed at offset {from}"),
             Outcome::Refused(why) => format!("{id} refused: {why}"),
             Outcome::Unknown(why) => format!("{id} unknown: {why}"),
         };
-        let outcome = serde_json::to_value(outcome).unwrap_or_default();
+        let outcome = serde_json::to_value(&fate).unwrap_or_default();
         bore.into_iter().for_each(|change| self.0.journal.note(change));
         self.0.journal.note(Change::Settled { id: id.0, outcome });
         self.0.journal.note(Change::event(child, "message", text));
+        self.0.settled.send_replace(());
+    }
+
+    /// More was seen of a message that is over.
+    fn noted(&self, id: DeliveryId, mark: Mark) {
+        let fate =
+            self.state().fates.note(id, mark).map(|fate| serde_json::to_value(fate).unwrap_or_default());
+        if let Some(outcome) = fate {
+            self.0.journal.note(Change::Settled { id: id.0, outcome });
+        }
     }
 
     fn next_delivery(&self) -> DeliveryId {

@@ -5,6 +5,7 @@ mod again;
 mod birth;
 mod callers;
 mod clock;
+mod fates;
 pub mod inbox;
 mod launch;
 mod ledger;
@@ -38,6 +39,7 @@ use tokio::sync::watch;
 
 use self::{
     birth::Seat,
+    fates::Fates,
     limits::{Limits, Rate},
     mail::Mail,
     nudge::{Duty, Nudges},
@@ -75,6 +77,8 @@ struct Shared {
     restarts: tokio::sync::Mutex<()>,
     /// The journal is begun anew once, not once by everyone.
     mending: tokio::sync::Mutex<()>,
+    /// Ticks when a message's fate is known.
+    settled: watch::Sender<()>,
     /// Ticks when a spawn has come to its end, either way.
     spawned: watch::Sender<()>,
 }
@@ -88,6 +92,8 @@ struct State {
     mail: HashMap<Caller, Mail>,
     /// Messages whose fate is open, as they are journaled.
     open: BTreeMap<u64, (ChildId, Value)>,
+    /// What became of those that were settled last.
+    fates: Fates,
     rates: HashMap<Caller, Rate>,
     waits: Waits,
     /// Children of an earlier broker's that could not be taken up yet, for want of descriptors.
@@ -235,6 +241,7 @@ impl Registry {
             desk: tokio::sync::Mutex::default(),
             mending: tokio::sync::Mutex::default(),
             restarts: tokio::sync::Mutex::default(),
+            settled: watch::channel(()).0,
             spawned: watch::channel(()).0,
         }))
     }
@@ -374,6 +381,7 @@ impl Registry {
         state.tree.remove(id);
         state.mail.remove(&Caller::Child(id));
         state.open.retain(|_, (child, _)| *child != id);
+        state.fates.forget(id);
         if let Some(token) = member.token {
             state.tokens.remove(&token);
         }

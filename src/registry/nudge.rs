@@ -14,7 +14,7 @@ use super::{Registry, Shared, State, birth::Birth, inbox::ReportStatus, mail::Le
 use crate::{
     child::{
         Child, Status,
-        delivery::{DeliveryId, Job, Outcome},
+        delivery::{DeliveryId, Fate, Job, Outcome},
         owner::Writer,
         plain::readable,
         state::State as Doing,
@@ -146,6 +146,7 @@ impl Registry {
                 writer: Writer::Agent,
                 what,
                 begun: 0,
+                now: false,
                 prompt: None,
             };
             let body = serde_json::to_value(&job).unwrap_or_default();
@@ -176,7 +177,7 @@ impl Registry {
             return false;
         }
         if let Err(error) = child.queue(job).await {
-            self.settled(id, delivery, &Outcome::Refused(error.to_string()));
+            self.settled(id, delivery, Fate::unseen(Outcome::Refused(error.to_string())));
         }
         true
     }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::{Registry, birth::Birth, inbox::ReportStatus, mail::Letter};
@@ -15,6 +15,9 @@ use crate::{
     id::{Caller, ChildId},
     journal::Change,
 };
+
+/// The field of a message's row that says who sent it.
+pub(super) const SENDER: &str = "from";
 
 impl Registry {
     /// The input is somebody else's now: the next broker must know, and that a person's hold ends with their connection.
@@ -59,30 +62,37 @@ impl Registry {
             "person": told.who, "took_ms": millis(told.took), "gave_ms": millis(told.gave), "typed": told.typed,
             "lines": told.lines,
         });
-        self.tell_of(id, message, data, runtime);
+        self.tell_of(id, None, message, data, runtime);
     }
 
     /// A held message says something else than its sender wrote.
     pub(super) fn reworded(&self, id: ChildId, job: &Job, runtime: Option<&Handle>) {
         let DeliveryId(number) = job.id;
-        let body = serde_json::to_value(job).unwrap_or_default();
-        {
+        let body = {
             let mut state = self.state();
-            let Some((_, open)) = state.open.get_mut(&number) else { return };
-            *open = body.clone();
-        }
+            let Some((_, body)) = state.open.get_mut(&number) else { return };
+            // Only that: a row may say more of a message than its job does.
+            body["what"] = serde_json::to_value(&job.what).unwrap_or_default();
+            body.clone()
+        };
+        let sender = sender(&body);
         self.0.journal.note(Change::Message { id: number, child: id, body });
         let (Some(runtime), What::Message(text)) = (runtime, &job.what) else { return };
         let message =
             format!("A person changed your message {} to {id}, which waits. It says now:\n> {text}", job.id);
-        self.tell_of(id, message, json!({"delivery": job.id.to_string(), "text": text}), runtime);
+        self.tell_of(id, sender, message, json!({"delivery": job.id.to_string(), "text": text}), runtime);
     }
 
     /// A held message was sent back.
     pub(super) fn sent_back(&self, id: ChildId, delivery: DeliveryId, why: &str, runtime: Option<&Handle>) {
         let Some(runtime) = runtime else { return };
+        let sender = self.state().open.get(&delivery.0).and_then(|(_, body)| sender(body));
+        // One of ours, with reports: they stay where they are.
+        if sender.is_none() {
+            return;
+        }
         let message = format!("Your message {delivery} to {id} was not typed: {why}.");
-        self.tell_of(id, message, json!({"delivery": delivery.to_string(), "why": why}), runtime);
+        self.tell_of(id, sender, message, json!({"delivery": delivery.to_string(), "why": why}), runtime);
     }
 
     /// Nobody but the person is above it, who knows what they did.
@@ -90,12 +100,12 @@ impl Registry {
         self.state().tree.get(id).is_some_and(|node| node.parent == Caller::Person)
     }
 
-    /// Whoever is above the child is told, in our words.
-    fn tell_of(&self, id: ChildId, message: String, data: serde_json::Value, runtime: &Handle) {
+    /// Whoever sent something, or is above the child, is told, in our words.
+    fn tell_of(&self, id: ChildId, whom: Option<Caller>, message: String, data: Value, runtime: &Handle) {
         let letter = Letter { status: ReportStatus::Progress, message, data: Some(data), synthetic: true };
         let registry = self.clone();
         runtime.spawn(async move {
-            if let Err(error) = registry.file(id, letter, Vec::new()).await {
+            if let Err(error) = registry.file_to(whom, id, letter, Vec::new()).await {
                 tracing::warn!(child = %id, %error, "what a person did could not be told");
             }
         });
@@ -110,8 +120,13 @@ impl Registry {
              it is given back. What they typed is not known.",
             clock(*since)
         );
-        self.tell_of(id, message, json!({"person": [who], "took_ms": millis(*since)}), &runtime);
+        self.tell_of(id, None, message, json!({"person": [who], "took_ms": millis(*since)}), &runtime);
     }
+}
+
+/// Who sent it, as its row has it.
+fn sender(body: &Value) -> Option<Caller> {
+    serde_json::from_value(body.get(SENDER)?.clone()).ok()
 }
 
 fn millis(at: SystemTime) -> u64 {

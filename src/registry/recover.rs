@@ -20,7 +20,7 @@ use super::{
 use crate::{
     child::{
         Begin, Child, Kept,
-        delivery::Job,
+        delivery::{DeliveryId, Fate, Job},
         owner::Owner,
         rules::{Rules, Typing},
         session::SessionSigns,
@@ -86,6 +86,12 @@ impl Registry {
                         rows.jobs.push(job);
                     }
                     state.open.insert(row.id, (row.child, row.body));
+                }
+            }
+            for row in past.settled {
+                match serde_json::from_value::<Fate>(row.body) {
+                    Ok(fate) => state.fates.keep(DeliveryId(row.id), row.child, fate),
+                    Err(error) => tracing::error!(message = row.id, %error, "its fate makes no sense"),
                 }
             }
             let mut reports: BTreeMap<Caller, Vec<Report>> = BTreeMap::new();
@@ -231,6 +237,8 @@ impl Registry {
     /// A child becomes a member again: alive if its keeper is, else to be read. An error means that it cannot be now.
     fn take_up(&self, found: Found) -> io::Result<()> {
         let Found { birth, row, end, record, jobs, dead } = found;
+        // Earlier versions wrote down less.
+        let typing = birth.facts.preset.as_ref().map_or_else(Typing::of_a_command, |_| birth.typing.clone());
         let (id, pid) = (birth.id, record.child_pid);
         let env = Arc::new(if dead.is_none() { environment(pid) } else { Vec::new() });
         {
@@ -265,7 +273,7 @@ impl Registry {
             ring: self.0.place.ring(id),
             size: birth.size,
             rules: birth.rules,
-            typing: birth.typing,
+            typing,
             session: birth.session_signs,
             owner: match birth.attached {
                 true => Owner::Orchestrator { since: SystemTime::now() },
@@ -344,7 +352,7 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         // Nobody has it.
         token: Token::random().hash(),
         rules: Rules::default(),
-        typing: Typing::default(),
+        typing: Typing::of_a_command(),
         session_signs: SessionSigns::default(),
         owner: Owner::Orchestrator { since: SystemTime::now() },
         attached: false,

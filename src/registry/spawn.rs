@@ -17,7 +17,7 @@ use super::{
     birth::Birth,
     launch::write_files,
     limits::OverLimit,
-    messages::NotSent,
+    messages::{NotSent, When},
     name::{basename, free_name},
     nudge::Duty,
     roots::Verdict,
@@ -326,7 +326,7 @@ impl Registry {
     /// The first message, which waits for the program like any other.
     async fn first_message(&self, child: &Child, text: &str, caller: Caller) -> Result<Receipt, SpawnError> {
         let sent = match child.text(text) {
-            Ok(what) => self.send(child, what, Writer::of(caller), Duration::ZERO).await,
+            Ok(what) => self.send(child, what, When::InTurn, Writer::of(caller), Duration::ZERO).await,
             Err(error) => Err(error.into()),
         };
         let error = match sent {

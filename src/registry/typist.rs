@@ -13,7 +13,7 @@ use super::{
 use crate::{
     child::{
         Child,
-        delivery::{DeliveryId, Job, Outcome},
+        delivery::{DeliveryId, Fate, Job, Outcome},
         owner::Writer,
         state::State as Doing,
     },
@@ -71,7 +71,7 @@ impl Registry {
             return;
         }
         if let Err(error) = child.queue(job).await {
-            self.settled(id, delivery, &Outcome::Refused(error.to_string()));
+            self.settled(id, delivery, Fate::unseen(Outcome::Refused(error.to_string())));
         }
     }
 
@@ -113,7 +113,7 @@ impl Registry {
             }
         }
         if taken {
-            self.settled(id, delivery, &Outcome::Refused("an answer told it instead".into()));
+            self.settled(id, delivery, Fate::unseen(Outcome::Refused("an answer told it instead".into())));
         }
     }
 
@@ -247,7 +247,7 @@ impl State {
             mail.turns.ended(id, false);
             return None;
         };
-        let job = Job { id, writer: Writer::Agent, what, begun: 0, prompt: None };
+        let job = Job { id, writer: Writer::Agent, what, begun: 0, prompt: None, now: false };
         let mut body = serde_json::to_value(&job).unwrap_or_default();
         body[TELLS] = serde_json::to_value(&tells).unwrap_or_default();
         self.open.insert(id.0, (child.id(), body.clone()));
@@ -273,7 +273,7 @@ impl State {
         let Some(tells) = told_by(body) else { return Vec::new() };
         let whom = Caller::Child(child);
         let Some(mail) = self.mail.get_mut(&whom) else { return Vec::new() };
-        let typed = matches!(outcome, Outcome::Typed { .. });
+        let typed = matches!(outcome, Outcome::Typed { .. } | Outcome::Submitted { .. });
         mail.turns.ended(id, typed);
         let mut changes = Vec::new();
         match outcome {

@@ -7,8 +7,13 @@ use crate::{
     journal::NotWritten,
     preset::PresetError,
     registry::{
-        Denied, NotResumed, limits::OverLimit, mail::NotReported, messages::NotSent, spawn::SpawnError,
-        timers::NotWaited, wake::NotWoken,
+        Denied, NotResumed,
+        limits::OverLimit,
+        mail::NotReported,
+        messages::{NoReceipt, NotSent},
+        spawn::SpawnError,
+        timers::NotWaited,
+        wake::NotWoken,
     },
 };
 
@@ -104,6 +109,18 @@ impl From<NotSent> for ToolError {
         match not {
             NotSent::NotTyped(not) => not.into(),
             NotSent::NotWritten(not) => not.into(),
+        }
+    }
+}
+
+impl From<NoReceipt> for ToolError {
+    fn from(no: NoReceipt) -> Self {
+        match no {
+            NoReceipt::Denied(denied) => denied.into(),
+            NoReceipt::Unknown(_) => ToolError::new(
+                no.to_string(),
+                "The newest 500 messages to children you may write to are remembered.",
+            ),
         }
     }
 }

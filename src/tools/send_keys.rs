@@ -51,6 +51,6 @@ impl Server {
             ));
         }
         let receipt = self.registry.keys(&found, ask.keys, ask.prompt, self.writer(), patience(None)).await?;
-        Ok(receipt_answer(&found, &receipt, self.writer()))
+        Ok(receipt_answer(&found, &receipt))
     }
 }

@@ -197,7 +197,7 @@ impl<'a> Host<'a> {
             let sent = self.call("send_message_to", &json!({"to": to, "message": words, "wait_ms": 3000}));
             let told = match &sent {
                 Ok(receipt) => match receipt["status"].as_str().unwrap_or_default() {
-                    "typed" | "queued" | "held" => Told::Taken,
+                    "submitted" | "typed" | "queued" | "held" => Told::Taken,
                     "refused" => Told::Refused,
                     _ => Told::Unknown,
                 },

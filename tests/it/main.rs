@@ -15,6 +15,7 @@ mod asks;
 mod attach;
 mod boundary;
 mod cli;
+mod delivery;
 mod ends;
 mod explain;
 mod fake_agent;

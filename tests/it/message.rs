@@ -1,8 +1,12 @@
 //! `send_message_to`: what is typed, when, and what a receipt says.
 
 use compere::{
-    child::{delivery::Outcome, owner::Writer},
+    child::{
+        delivery::{Outcome, Reached},
+        owner::Writer,
+    },
     id::Caller,
+    registry::messages::When,
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -233,11 +237,13 @@ async fn a_person_keeps_agents_out_and_is_not_kept_out() {
     let registry = company.registry();
     let found = registry.family(Caller::Person).pop().unwrap();
     let wait = Duration::from_secs(20);
-    let held = registry.message(&found, "from the agent", Writer::Agent, wait).await.unwrap();
-    assert_eq!(held.outcome, None, "held at once, however long one would wait");
+    let held = registry.message(&found, "from the agent", When::InTurn, Writer::Agent, wait).await.unwrap();
+    assert_eq!(held.fate, None, "held at once, however long one would wait");
+    assert_eq!(held.standing.unwrap().reached, Reached::Held);
     assert_eq!(person.row(&child).await["held"], 1);
-    let typed = registry.message(&found, "from the person", Writer::Person, wait).await.unwrap();
-    assert!(matches!(typed.outcome, Some(Outcome::Typed { .. })));
+    let typed =
+        registry.message(&found, "from the person", When::InTurn, Writer::Person, wait).await.unwrap();
+    assert!(matches!(typed.fate.unwrap().outcome, Outcome::Typed { .. }));
     person.line(&child, "^got <from the person>$").await;
     assert_eq!(person.all(&child).await, "ready\ngot <from the person>\n");
 }

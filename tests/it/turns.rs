@@ -144,7 +144,8 @@ async fn reports_to_a_busy_parent_wait_for_its_prompt_and_are_one_turn() {
 #[tokio::test]
 async fn nothing_is_typed_into_a_question() {
     let company = Company::new();
-    let family = Family::new(&company, "fake-agent", &["--ask", "--silent"]).await;
+    // Long enough to be seen at work before it asks.
+    let family = Family::new(&company, "fake-agent", &["--ask", "--silent", "--work", "300"]).await;
     family.idle().await;
     family.root.say("c1", "do it").await;
     family.root.wait(json!({"child": "c1", "is": "needs_input"})).await.woke("needs_input");

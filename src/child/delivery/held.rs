@@ -1,22 +1,22 @@
 //! What a person may do with messages that wait for them to give the input back.
 
-use super::{DeliveryId, Job, Owner, Queue, What, Writer};
+use super::{DeliveryId, Entry, Job, Owner, Queue, What, Writer};
 
 impl Queue {
     /// What waits only because `owner` keeps its writer out, in order.
     pub fn kept_out(&self, owner: &Owner) -> impl Iterator<Item = (DeliveryId, &What)> {
-        let out = |job: &&Job| !owner.admits(job.writer);
-        self.jobs.iter().filter(out).map(|job| (job.id, &job.what))
+        let out = |entry: &&Entry| !owner.admits(entry.job.writer);
+        self.jobs.iter().filter(out).map(|entry| (entry.job.id, &entry.job.what))
     }
 
     /// The person lets it through: from here on it is as if they had sent it.
     pub fn deliver(&mut self, id: DeliveryId) {
-        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
-            job.writer = Writer::Person;
+        if let Some(entry) = self.jobs.iter_mut().find(|entry| entry.job.id == id) {
+            entry.job.writer = Writer::Person;
         }
     }
 
-    /// Takes out what is kept out. Whether it was.
+    /// Takes out what is kept out; none of what was partly typed. Whether it was.
     pub fn send_back(&mut self, id: DeliveryId, owner: &Owner) -> bool {
         let at = self.held_at(id, owner);
         at.and_then(|at| self.jobs.remove(at)).is_some()
@@ -25,7 +25,7 @@ impl Queue {
     /// Gives what is kept out another text; none of one that was partly typed. Answers the job as it is now.
     pub fn reword(&mut self, id: DeliveryId, owner: &Owner, text: &str) -> Option<Job> {
         let at = self.held_at(id, owner)?;
-        let job = self.jobs.get_mut(at).filter(|job| job.begun == 0)?;
+        let job = &mut self.jobs.get_mut(at)?.job;
         match &mut job.what {
             What::Message(old) => text.clone_into(old),
             What::Keys(_) => return None,
@@ -33,19 +33,15 @@ impl Queue {
         Some(job.clone())
     }
 
-    /// Whether what is in the composer may be ours.
-    pub fn is_typing(&self) -> bool {
-        self.current.as_ref().is_some_and(|current| current.at > 0)
-    }
-
     fn held_at(&self, id: DeliveryId, owner: &Owner) -> Option<usize> {
-        self.jobs.iter().position(|job| job.id == id && !owner.admits(job.writer))
+        let held = |job: &Job| job.id == id && job.begun == 0 && !owner.admits(job.writer);
+        self.jobs.iter().position(|entry| held(&entry.job))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Instant, SystemTime};
 
     use super::*;
 
@@ -56,7 +52,7 @@ mod tests {
             // As a journal has it.
             let job =
                 serde_json::json!({"id": id, "writer": writer, "what": {"message": format!("message {id}")}});
-            queue.push(serde_json::from_value(job).unwrap()).unwrap();
+            queue.push(serde_json::from_value(job).unwrap(), Instant::now()).unwrap();
         }
         (queue, Owner::Person { who: "ada".into(), since: SystemTime::UNIX_EPOCH })
     }

@@ -3,47 +3,109 @@
 use std::time::SystemTime;
 
 use super::*;
-use crate::id::Exit;
+use crate::{child::rules::ComposerRule, id::Exit};
 
 const TTY: Tty = Tty { canonical: false, foreground: None };
+const TRUST: &str = "trust";
 
 fn write(bytes: &[u8], last: bool, id: u64, stroke: u32) -> Do {
     Do::Write { bytes: bytes.into(), last, stroke: Some((DeliveryId(id), stroke)) }
 }
 
 fn job(id: u64, writer: Writer, what: What) -> Job {
-    Job { id: DeliveryId(id), writer, what, begun: 0, prompt: None }
+    Job { id: DeliveryId(id), writer, what, begun: 0, now: false, prompt: None }
 }
 
+fn asks(what: &str) -> State {
+    State::NeedsInput { what: what.into() }
+}
+
+/// A program with an input box `> …`, of which only a test knows what is in it.
 struct Played {
     queue: Queue,
     owner: Owner,
     state: State,
     settled: bool,
+    worked: Option<&'static str>,
+    shows_work: bool,
     asks: Option<&'static str>,
+    end: u64,
+    composer: Composer,
     now: Instant,
 }
 
 impl Played {
+    /// Without a composer that is known.
     fn new(state: State) -> Self {
         let owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
-        Played { queue: Queue::default(), owner, state, settled: true, asks: None, now: Instant::now() }
+        Played {
+            queue: Queue::default(),
+            owner,
+            state,
+            settled: true,
+            worked: None,
+            shows_work: false,
+            asks: None,
+            end: 5,
+            composer: Composer::new(None),
+            now: Instant::now(),
+        }
     }
 
-    fn message(&mut self, id: u64, writer: Writer) -> &mut Self {
-        self.queue.push(job(id, writer, What::Message(format!("m{id}")))).unwrap();
+    fn with_composer(state: State) -> Self {
+        let rule = ComposerRule {
+            matches: r"(?s)(?:.*\n|\A)> ?(?P<text>.*)\z".into(),
+            empty: vec!["^hint$".into()],
+            pasted: Some(r"^\[Pasted\]".into()),
+        };
+        let composer = Composer::new(Some(&rule));
+        let mut played = Played { composer, shows_work: true, ..Played::new(state) };
+        played.shows("> ");
+        played
+    }
+
+    fn shows(&mut self, screen: &str) -> &mut Self {
+        self.end += 1;
+        self.composer.look(screen, self.now);
         self
     }
 
-    fn next(&mut self) -> Option<Do> {
-        let scene = Scene {
+    fn message(&mut self, id: u64, writer: Writer) -> &mut Self {
+        self.queue.push(job(id, writer, What::Message(format!("m{id}"))), self.now).unwrap();
+        self
+    }
+
+    fn now(&mut self, id: u64) -> &mut Self {
+        let job = Job { now: true, ..job(id, Writer::Agent, What::Message(format!("m{id}"))) };
+        self.queue.push(job, self.now).unwrap();
+        self
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        Scene {
             owner: &self.owner,
             state: &self.state,
+            why: "a rule",
             settled: self.settled,
-            end: Offset(5),
+            worked: self.worked,
+            shows_work: self.shows_work,
+            end: Offset(self.end),
+            composer: &self.composer,
             asks: self.asks,
-        };
-        self.queue.advance(scene, self.now)
+            screen: "1. Yes 2. No",
+        }
+    }
+
+    fn next(&mut self) -> Option<Do> {
+        let mut queue = std::mem::take(&mut self.queue);
+        let next = queue.advance(self.scene(), self.now);
+        self.queue = queue;
+        next
+    }
+
+    fn standing(&self, id: u64) -> (Reached, String) {
+        let standing = self.queue.standing(DeliveryId(id), self.scene()).unwrap();
+        (standing.reached, standing.why)
     }
 
     fn plans(&mut self) -> &mut Self {
@@ -55,11 +117,58 @@ impl Played {
         self
     }
 
+    /// Plans and pastes.
+    fn pastes(&mut self, id: u64) -> &mut Self {
+        assert_eq!(self.plans().next(), Some(write(format!("m{id}").as_bytes(), false, id, 0)));
+        self.written()
+    }
+
+    /// The same, and the text is seen, and Enter pressed.
+    fn enters(&mut self, id: u64) -> &mut Self {
+        self.pastes(id).shows(&format!("> m{id}")).later(300);
+        assert_eq!(self.next(), Some(write(b"\r", true, id, 1)));
+        self.written()
+    }
+
+    fn written(&mut self) -> &mut Self {
+        self.queue.written(self.now);
+        self
+    }
+
     fn later(&mut self, ms: u64) -> &mut Self {
         self.now += Duration::from_millis(ms);
         self
     }
+
+    #[track_caller]
+    fn fate(&mut self, id: u64) -> Fate {
+        match self.next() {
+            Some(Do::Finish(DeliveryId(over), fate)) if over == id => fate,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn typed(&mut self, id: u64) {
+        let outcome = self.fate(id).outcome;
+        assert!(matches!(outcome, Outcome::Typed { .. }), "{outcome:?}");
+    }
+
+    #[track_caller]
+    fn unknown(&mut self, id: u64, why: &str) {
+        let fate = self.fate(id);
+        let Outcome::Unknown(reason) = fate.outcome else { panic!("{fate:?}") };
+        assert!(reason.contains(why), "{reason}");
+        assert!(fate.from.is_some());
+    }
 }
+
+fn phases(fate: &Fate) -> Vec<Reached> {
+    fate.evidence.iter().map(|mark| mark.phase).collect()
+}
+
+mod evidence;
+mod turn;
 
 #[test]
 fn body_and_enter_are_two_writes_and_one_unit() {
@@ -67,15 +176,32 @@ fn body_and_enter_are_two_writes_and_one_unit() {
     played.message(1, Writer::Agent).message(2, Writer::Person).plans();
     assert_eq!(played.next(), Some(write(b"m1", false, 1, 0)));
     assert_eq!(played.next(), None, "nothing goes on before the kernel took it");
-    played.queue.written(played.now);
+    played.written();
     assert_eq!(played.next(), None, "nor before the pause is over");
     assert_eq!(played.queue.deadline(), Some(played.now + Duration::from_millis(300)));
     assert_eq!(played.later(300).next(), Some(write(b"\r", true, 1, 1)));
-    played.queue.written(played.now);
-    let typed = Outcome::Typed { from: Offset(5) };
-    assert_eq!(played.next(), Some(Do::Finish(DeliveryId(1), typed)));
-    played.plans();
-    assert_eq!(played.next(), Some(write(b"m2", false, 2, 0)));
+    played.written();
+    let fate = played.fate(1);
+    assert_eq!(fate.outcome, Outcome::Typed { from: Offset(5) });
+    assert_eq!(phases(&fate), [Reached::Ready, Reached::Pasted, Reached::Typed]);
+    assert_eq!(fate.evidence[2].ms, 300);
+    played.pastes(2);
+}
+
+#[test]
+fn a_draft_is_neither_sent_nor_added_to() {
+    let mut played = Played::with_composer(State::Idle);
+    played.message(1, Writer::Agent).shows("> not yet done");
+    assert_eq!(played.next(), None);
+    assert_eq!(played.standing(1), (Reached::Queued, "a draft is in its composer: not yet done".into()));
+    played.state = asks(State::DRAFT);
+    assert_eq!(played.next(), None, "a draft is no question");
+    played.shows("> ");
+    assert_eq!(played.next(), None, "the state is not that of the screen yet");
+    played.state = State::Idle;
+    played.enters(1).shows("> ").next();
+    let fate = played.later(120).fate(1);
+    assert_eq!((fate.evidence[0].phase, fate.evidence.len()), (Reached::Queued, 6));
 }
 
 #[test]
@@ -83,10 +209,10 @@ fn nothing_is_typed_before_the_program_is_ready_or_into_its_question() {
     let mut played = Played::new(State::Starting);
     played.message(1, Writer::Agent);
     assert_eq!(played.next(), None);
-    played.state = State::NeedsInput { what: "permission".into() };
-    let Some(Do::Finish(DeliveryId(1), Outcome::Refused(reason))) = played.next() else { panic!() };
-    assert!(reason.contains("permission"), "{reason}");
-    played.queue.push(job(2, Writer::Agent, What::Keys(vec!["1".into()]))).unwrap();
+    played.state = asks("permission");
+    let Outcome::Refused(reason) = played.fate(1).outcome else { panic!() };
+    assert_eq!(reason, "it asks for permission (“1. Yes 2. No”); Enter would answer that");
+    played.queue.push(job(2, Writer::Agent, What::Keys(vec!["1".into()])), played.now).unwrap();
     assert_eq!(played.next(), Some(Do::AskTty), "keys are for questions");
     played.queue = Queue::default();
     (played.state, played.settled) = (State::Busy, false);
@@ -95,21 +221,37 @@ fn nothing_is_typed_before_the_program_is_ready_or_into_its_question() {
 }
 
 #[test]
+fn an_unrecognised_program_is_typed_to_and_the_receipt_says_so() {
+    let mut played = Played::new(State::Unknown);
+    played.message(1, Writer::Agent).pastes(1).later(300).next();
+    let fate = played.written().fate(1);
+    assert_eq!(fate.evidence[0].why, "not recognised: a rule");
+}
+
+#[test]
+fn a_composer_that_is_gone_is_waited_for() {
+    let mut played = Played::with_composer(State::Idle);
+    played.message(1, Writer::Agent).shows("a pager");
+    assert_eq!(played.next(), None);
+    assert_eq!(played.standing(1), (Reached::Queued, "its composer is not on the screen".into()));
+    played.shows("> ").plans();
+}
+
+#[test]
 fn while_a_person_holds_the_input_agents_wait_in_order_and_the_person_does_not() {
     let mut played = Played::new(State::Idle);
     played.owner = Owner::Person { who: "ada".into(), since: SystemTime::UNIX_EPOCH };
     played.message(1, Writer::Agent).message(2, Writer::Agent).message(3, Writer::Person);
     assert_eq!(played.queue.held(&played.owner), 2);
+    assert_eq!(played.standing(2).0, Reached::Held);
     played.plans();
-    assert_eq!(
-        played.queue.unwritten("gone"),
-        Some(Do::Finish(DeliveryId(3), Outcome::Unknown("gone".into())))
-    );
+    let Some(Do::Finish(DeliveryId(3), fate)) = played.queue.unwritten("gone") else { panic!() };
+    assert_eq!(fate.outcome, Outcome::Unknown("gone".into()));
     assert_eq!(played.next(), None);
     played.owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
     assert_eq!(played.queue.held(&played.owner), 0);
-    played.plans();
-    assert_eq!(played.next(), Some(write(b"m1", false, 1, 0)));
+    assert_eq!(played.standing(2), (Reached::Queued, "others are before it".into()));
+    played.pastes(1);
 }
 
 #[test]
@@ -120,8 +262,8 @@ fn what_changes_while_the_terminal_is_asked_is_heeded() {
     assert_eq!((played.next(), played.queue.held(&played.owner)), (None, 2));
     played.owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
     played.plans();
-    played.state = State::NeedsInput { what: "trust".into() };
-    assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(1), Outcome::Refused(_)))));
+    played.state = asks(TRUST);
+    assert!(matches!(played.fate(1).outcome, Outcome::Refused(_)));
 }
 
 #[test]
@@ -130,8 +272,8 @@ fn an_end_answers_every_message_and_says_which_was_half_typed() {
     played.message(1, Writer::Agent).message(2, Writer::Agent).plans();
     played.next();
     played.state = State::Exited(Exit::Code(0));
-    assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(1), Outcome::Unknown(_)))));
-    assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(2), Outcome::Refused(_)))));
+    played.unknown(1, "while this was typed");
+    assert!(matches!(played.fate(2).outcome, Outcome::Refused(_)));
     assert_eq!(played.next(), None);
     assert!(played.queue.is_empty());
 }
@@ -139,58 +281,79 @@ fn an_end_answers_every_message_and_says_which_was_half_typed() {
 #[test]
 fn a_broken_line_asks_again_and_writes_again_what_the_keeper_would_know() {
     let mut played = Played::new(State::Idle);
-    assert_eq!(played.queue.interrupted(), None);
+    let now = played.now;
+    assert_eq!(played.queue.interrupted(now), None);
     played.message(1, Writer::Agent);
     assert_eq!(played.next(), Some(Do::AskTty));
-    assert_eq!(played.queue.interrupted(), Some(Do::AskTty));
+    assert_eq!(played.queue.interrupted(now), Some(Do::AskTty));
     assert!(matches!(played.queue.tty(TTY), Some(Do::Plan(..))));
-    let stroke = Stroke { bytes: b"m1".into(), pause: Duration::ZERO };
-    assert_eq!(played.queue.strokes(Ok(vec![stroke.clone()])), None);
-    assert_eq!(played.queue.interrupted(), None, "nothing was written yet");
-    assert_eq!(played.next(), Some(write(b"m1", true, 1, 0)));
-    assert_eq!(played.queue.interrupted(), Some(write(b"m1", true, 1, 0)));
-    played.queue.written(played.now);
-    assert!(matches!(played.next(), Some(Do::Finish(DeliveryId(1), Outcome::Typed { .. }))));
+    let stroke = |bytes: &[u8]| Stroke { bytes: bytes.to_vec(), pause: Duration::ZERO };
+    assert_eq!(played.queue.strokes(Ok(vec![stroke(b"m1"), stroke(b"\r")])), None);
+    assert_eq!(played.queue.interrupted(now), None, "nothing was written yet");
+    assert_eq!(played.next(), Some(write(b"m1", false, 1, 0)));
+    assert_eq!(played.queue.interrupted(now), Some(write(b"m1", false, 1, 0)));
+    played.written();
+    assert_eq!(played.next(), Some(write(b"\r", true, 1, 1)));
+    assert_eq!(played.queue.interrupted(now), Some(write(b"\r", true, 1, 1)));
+    played.written().typed(1);
 
-    played.queue.push(job(2, Writer::Agent, What::Keys(vec!["1".into()]))).unwrap();
+    played.queue.push(job(2, Writer::Agent, What::Keys(vec!["1".into()])), now).unwrap();
     assert_eq!(played.next(), Some(Do::AskTty));
     played.queue.tty(TTY);
-    played.queue.strokes(Ok(vec![stroke]));
+    played.queue.strokes(Ok(vec![stroke(b"1")]));
     assert!(matches!(played.next(), Some(Do::Write { stroke: None, .. })));
-    assert!(matches!(played.queue.interrupted(), Some(Do::Finish(DeliveryId(2), Outcome::Unknown(_)))));
+    let Some(Do::Finish(DeliveryId(2), fate)) = played.queue.interrupted(now) else { panic!() };
+    assert!(matches!(fate.outcome, Outcome::Unknown(_)));
 }
 
 #[test]
 fn what_an_earlier_broker_had_begun_goes_on_where_it_was_and_before_the_rest() {
     let begun = |begun| Job { begun, ..job(7, Writer::Agent, What::Message("m7".into())) };
-    let mut played = Played::new(State::Idle);
-    played.queue.restore(job(6, Writer::Agent, What::Message("m6".into())));
-    played.queue.restore(begun(1));
-    assert_eq!(played.next(), Some(Do::AskTty));
-    played.queue.tty(TTY);
-    let strokes = [b"m7", b"\r\r"].map(|bytes| Stroke { bytes: bytes.to_vec(), pause: Duration::ZERO });
-    played.queue.strokes(Ok(strokes.into()));
-    assert_eq!(played.next(), Some(write(b"\r\r", true, 7, 1)), "the text itself is not typed again");
+    let mut played = Played::with_composer(State::Idle);
+    played.queue.restore(job(6, Writer::Agent, What::Message("m6".into())), played.now);
+    played.queue.restore(begun(1), played.now);
+    played.shows("> m7").plans();
+    assert_eq!(played.next(), None, "the program has its pause");
+    assert_eq!(
+        played.later(300).next(),
+        Some(write(b"\r", true, 7, 1)),
+        "the text itself is not typed again"
+    );
 
-    for state in [State::NeedsInput { what: "permission".into() }, State::Exited(Exit::Code(0))] {
+    // Its Enter was typed, too, and swallowed.
+    let mut played = Played::with_composer(State::Idle);
+    played.queue.restore(begun(2), played.now);
+    played.shows("> m7").plans();
+    assert_eq!(played.next(), None);
+    assert_eq!(played.later(4000).next(), Some(write(b"\r", true, 7, 2)));
+    played.written().shows("> ").next();
+    let fate = played.later(120).fate(7);
+    assert_eq!(phases(&fate), [Reached::Adopted, Reached::TypedAgain, Reached::Submitted]);
+
+    // That was done twice already.
+    let mut played = Played::with_composer(State::Idle);
+    played.queue.restore(begun(3), played.now);
+    played.shows("> m7").plans();
+    assert_eq!(played.next(), None);
+    played.later(4000);
+    played.unknown(7, "after two Enters");
+
+    for state in [asks("permission"), State::Exited(Exit::Code(0))] {
         let mut played = Played::new(state);
-        played.queue.restore(begun(1));
-        let over = played.next();
-        assert!(matches!(over, Some(Do::Finish(DeliveryId(7), Outcome::Unknown(_)))), "{over:?}");
+        played.queue.restore(begun(1), played.now);
+        let fate = played.fate(7);
+        assert!(matches!(fate.outcome, Outcome::Unknown(_)), "{fate:?}");
     }
 }
 
 #[test]
 fn a_message_that_ends_the_program_was_typed() {
     let mut played = Played::new(State::Idle);
-    played.message(1, Writer::Agent).plans();
-    played.next();
-    played.queue.written(played.now);
-    assert!(matches!(played.later(300).next(), Some(Do::Write { last: true, .. })));
-    played.queue.written(played.now);
+    played.message(1, Writer::Agent).pastes(1).later(300);
+    assert!(matches!(played.next(), Some(Do::Write { last: true, .. })));
+    played.written();
     played.state = State::Exited(Exit::Code(3));
-    let typed = Outcome::Typed { from: Offset(5) };
-    assert_eq!(played.next(), Some(Do::Finish(DeliveryId(1), typed)));
+    played.typed(1);
 }
 
 #[test]
@@ -199,11 +362,9 @@ fn a_plan_that_cannot_be_made_refuses_the_message_only() {
     played.message(1, Writer::Agent).message(2, Writer::Agent);
     assert_eq!(played.next(), Some(Do::AskTty));
     assert!(matches!(played.queue.tty(TTY), Some(Do::Plan(..))));
-    let refused = Outcome::Refused("line 1 is too long".into());
-    assert_eq!(
-        played.queue.strokes(Err("line 1 is too long".into())),
-        Some(Do::Finish(DeliveryId(1), refused))
-    );
+    let over = played.queue.strokes(Err("line 1 is too long".into()));
+    let Some(Do::Finish(DeliveryId(1), fate)) = over else { panic!("{over:?}") };
+    assert_eq!(fate.outcome, Outcome::Refused("line 1 is too long".into()));
     assert_eq!(played.next(), Some(Do::AskTty));
 }
 
@@ -214,56 +375,9 @@ fn the_queue_has_an_end() {
         played.message(id, Writer::Agent);
     }
     let more = job(999, Writer::Agent, What::Message("x".into()));
-    assert_eq!(played.queue.push(more), Err(Full { jobs: Queue::MAX_JOBS }));
+    assert_eq!(played.queue.push(more, played.now), Err(Full { jobs: Queue::MAX_JOBS }));
     let mut large = Played::new(State::Starting);
     large.message(1, Writer::Agent);
     let huge = What::Message("x".repeat(Queue::MAX_BYTES));
-    assert!(large.queue.push(job(2, Writer::Agent, huge)).is_err());
-}
-
-#[test]
-fn what_has_not_begun_can_be_taken_back() {
-    let mut played = Played::new(State::Idle);
-    played.message(1, Writer::Agent).message(2, Writer::Agent).message(3, Writer::Agent).plans();
-    assert!(played.queue.withdraw(DeliveryId(1)), "its strokes are made, and none is written");
-    assert!(played.queue.withdraw(DeliveryId(2)));
-    assert!(!played.queue.withdraw(DeliveryId(2)), "once");
-    played.plans();
-    assert_eq!(played.next(), Some(write(b"m3", false, 3, 0)));
-    assert!(!played.queue.withdraw(DeliveryId(3)), "it has begun");
-    assert_eq!(played.queue.len(), 1);
-    let mut adopted = Queue::default();
-    adopted.restore(Job { begun: 1, ..job(4, Writer::Agent, What::Message("m4".into())) });
-    assert!(!adopted.withdraw(DeliveryId(4)), "another broker has begun it");
-}
-
-#[test]
-fn keys_for_a_question_are_not_pressed_into_another() {
-    let answer = |asks| {
-        let mut played = Played::new(State::NeedsInput { what: "permission".into() });
-        let keys = What::Keys(vec!["1".into()]);
-        played.queue.push(Job { prompt: Some("aa".into()), ..job(1, Writer::Agent, keys) }).unwrap();
-        assert!(played.queue.compares());
-        assert_eq!(played.next(), Some(Do::AskTty));
-        assert!(matches!(played.queue.tty(TTY), Some(Do::Plan(..))));
-        let one = Stroke { bytes: b"1".into(), pause: Duration::ZERO };
-        let two = Stroke { bytes: b"\r".into(), pause: Duration::ZERO };
-        assert_eq!(played.queue.strokes(Ok(vec![one, two])), None);
-        // The screen may have changed while the terminal was asked.
-        played.asks = asks;
-        let first = played.next();
-        // What follows is one unit with it.
-        played.asks = None;
-        played.queue.written(played.now);
-        (first, played.next())
-    };
-    let (first, second) = answer(Some("aa"));
-    assert_eq!(first, Some(Do::Write { bytes: b"1".into(), last: false, stroke: None }));
-    assert_eq!(second, Some(Do::Write { bytes: b"\r".into(), last: true, stroke: None }));
-    for (asks, why) in [
-        (Some("bb"), "it asks something else now: prompt bb, and not aa"),
-        (None, "it asks nothing now, and not prompt aa"),
-    ] {
-        assert_eq!(answer(asks), (Some(Do::Finish(DeliveryId(1), Outcome::Refused(why.into()))), None));
-    }
+    assert!(large.queue.push(job(2, Writer::Agent, huge), large.now).is_err());
 }

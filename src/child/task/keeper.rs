@@ -190,7 +190,7 @@ impl Task {
             self.greet();
             self.ask_again();
             let now = Instant::now();
-            let over = self.queue.interrupted();
+            let over = self.queue.interrupted(now);
             self.act(over, now);
             return;
         }

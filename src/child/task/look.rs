@@ -9,6 +9,7 @@ impl Task {
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
     pub(super) fn look(&mut self, now: Instant) {
         let sight = Sight::of(&self.screen);
+        self.look_for_composer(now);
         self.reducer.look(sight.look(), now);
         if self.looked_at != self.screen.version() {
             self.looked_at = self.screen.version();

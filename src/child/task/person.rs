@@ -6,7 +6,7 @@ use super::{Pending, Task};
 use crate::{
     child::{
         Told,
-        delivery::{DeliveryId, Outcome, What},
+        delivery::{DeliveryId, Fate, Outcome, What},
         mailbox::{Asked, Doing, HeldAct, HeldMessage, View},
         owner::{Claim, Hold, Owner, Turn, ViewerId},
         stint::{Echo, Stint},
@@ -214,8 +214,13 @@ impl Task {
                 if self.queue.send_back(id, &owner) {
                     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
                     let why = format!("a person rejected it{why}");
-                    self.settle_one(id, Outcome::Refused(why.clone()));
-                    self.tell(Told::SentBack(id, why));
+                    // While it is known whose it was.
+                    self.tell(Told::SentBack(id, why.clone()));
+                    let fate = Fate::unseen(Outcome::Refused(why));
+                    self.tell(Told::Settled(id, fate.clone()));
+                    if let Some(done) = self.waiting.remove(&id) {
+                        let _ = done.send(fate);
+                    }
                 }
             }
             HeldAct::Edit(id, text) => {

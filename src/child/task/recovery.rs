@@ -8,9 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Job, Outcome, Task, keeper::is_gone};
+use super::{Fate, Job, Task, keeper::is_gone};
 use crate::{
-    child::{Kept, Told, delivery::DeliveryId, screen::Screen},
+    child::{
+        Kept, Told,
+        delivery::{DeliveryId, Outcome},
+        screen::Screen,
+    },
     id::{Exit, Offset, Size},
     keeper::{
         self, Record, Typed,
@@ -132,23 +136,26 @@ impl Task {
     /// The keeper tells which strokes of which messages it has taken: what an earlier broker accepted goes on from there.
     pub(super) fn settle(&mut self, typed: &[Typed], forgotten: u64) {
         let knows = self.knows_strokes();
+        let now = Instant::now();
         for job in std::mem::take(&mut self.unsettled) {
             let DeliveryId(delivery) = job.id;
             let outcome = match typed.iter().find(|typed| typed.delivery == delivery) {
-                Some(typed) if typed.complete => Outcome::Typed { from: self.end },
+                Some(typed) if typed.complete && !self.composer.is_described() => {
+                    Outcome::Typed { from: self.end }
+                }
                 Some(typed) => {
-                    self.queue.restore(Job { begun: typed.accepted, ..job });
+                    self.queue.restore(Job { begun: typed.accepted, ..job }, now);
                     continue;
                 }
                 None if !knows || delivery <= forgotten => Outcome::Unknown(
                     "the broker was replaced, and its keeper cannot tell whether this was typed".into(),
                 ),
                 None => {
-                    self.queue.restore(job);
+                    self.queue.restore(job, now);
                     continue;
                 }
             };
-            self.tell(Told::Settled(job.id, outcome));
+            self.tell(Told::Settled(job.id, Fate::unseen(outcome)));
         }
     }
 
