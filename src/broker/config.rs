@@ -10,7 +10,7 @@ use etcetera::BaseStrategy;
 use crate::registry::{limits::Limits, nudge::Nudges, roots::Orphans};
 
 /// What the user decides, in `config.json` of compere's configuration directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How many children there may be.
@@ -19,6 +19,22 @@ pub struct Config {
     pub orphans: Orphans,
     /// When a child is reminded to report.
     pub nudges: Nudges,
+    /// A person's own at a pane.
+    pub attach: Attach,
+}
+
+/// What a person wants of panes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Attach {
+    /// The key before those that give orders to compere.
+    pub prefix: String,
+}
+
+impl Default for Attach {
+    fn default() -> Self {
+        Attach { prefix: "C-]".into() }
+    }
 }
 
 /// Where the user's configuration is: `$XDG_CONFIG_HOME/compere` or `~/.config/compere`.

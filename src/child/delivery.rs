@@ -5,6 +5,8 @@ mod fate;
 mod gate;
 mod step;
 
+mod held;
+
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},

@@ -5,6 +5,7 @@ mod ending;
 mod hand;
 mod keeper;
 mod look;
+mod person;
 mod recovery;
 
 use std::{
@@ -22,7 +23,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{oneshot, watch};
 
-use self::recovery::Behind;
+use self::{person::Person, recovery::Behind};
 use super::{
     Begin, Status, Told, Witness,
     composer::Composer,
@@ -37,16 +38,14 @@ use super::{
 };
 use crate::{
     id::{ChildId, Offset},
-    keeper::{
-        Ring,
-        wire::{Decoder, Request},
-    },
+    keeper::{Ring, wire::Decoder},
 };
 
 /// What an answer of the keeper is for.
 enum Pending {
     Read { from: Offset, max: usize, whose: Reader },
     Processes,
+    Echo,
 }
 
 /// Who wants a piece of output.
@@ -95,6 +94,8 @@ pub(super) struct Task {
     behind: Option<Behind>,
     shared_end: Arc<AtomicU64>,
     status: watch::Sender<Status>,
+    drawn: watch::Sender<u64>,
+    person: Person,
     session: Search,
     /// The child's process.
     pid: i32,
@@ -105,7 +106,7 @@ impl Task {
     pub(super) fn new(
         begin: Begin,
         shared_end: Arc<AtomicU64>,
-    ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>)> {
+    ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>, watch::Receiver<u64>)> {
         let (mailbox, commands, wake) = Mailbox::new()?;
         let from = recovery::origin(begin.kept, begin.size, &begin.socket)?;
         let mut reducer = Reducer::new(&begin.rules, from.child, Instant::now());
@@ -118,13 +119,15 @@ impl Task {
             why: reducer.why().into(),
             since: SystemTime::now(),
             prompt: None,
-            owner: begin.owner,
+            owner: begin.owner.clone(),
+            viewer: None,
             queued: from.jobs.len(),
             held: 0,
             title: None,
             emulator_resets: 0,
             stale: from.stale,
         });
+        let (drawn, seen) = watch::channel(0);
         let mut task = Task {
             id: begin.id,
             keeper: from.stream,
@@ -137,6 +140,8 @@ impl Task {
             ring: begin.ring,
             commands,
             wake,
+            person: Person::new(begin.owner, begin.size, from.screen.size()),
+            drawn,
             screen: from.screen,
             reducer,
             composer: Composer::new(begin.typing.composer.as_ref()),
@@ -169,7 +174,7 @@ impl Task {
         } else {
             task.keeper_ended(from.dead);
         }
-        Ok((task, mailbox, watched))
+        Ok((task, mailbox, watched, seen))
     }
 
     pub(super) fn can_be_idle(&self) -> bool {
@@ -214,6 +219,7 @@ impl Task {
             self.reducer.deadline().filter(|_| !self.tty_asked),
             self.composer.deadline(Instant::now()),
             self.queue.deadline(),
+            self.person.deadline(),
             self.stopping.as_ref().map(Stopping::deadline),
         ];
         let timeout = deadline.into_iter().flatten().min().map(|at| {
@@ -276,13 +282,9 @@ impl Task {
             Command::Explain { reply } => {
                 let _ = reply.send(self.explain(now));
             }
-            Command::Resize(size) => {
-                self.screen.resize(size);
-                self.send(Request::Resize { size });
-                // What is written again from the ring would be laid out for one size only.
-                self.save();
-            }
+            Command::Resize(size) => self.ask_size(size),
             Command::Stop { grace, reply } => self.stop(grace, reply, now),
+            Command::Pane(asked) => self.pane(asked, now),
         }
     }
 
@@ -306,6 +308,7 @@ impl Task {
         if let Some(step) = self.stopping.as_mut().and_then(|stopping| stopping.step(now)) {
             self.stop_step(&step);
         }
+        self.person_tick(now);
         // Whoever answers a question answers the one that is on the screen now.
         if self.queue.compares() && self.looked_at != self.screen.version() {
             self.look(now);
@@ -319,11 +322,14 @@ impl Task {
         let (state, why) = (self.reducer.state(), self.reducer.why());
         let (queue, screen) = (&self.queue, &self.screen);
         let mut ended = false;
+        let (version, hold) = (screen.version(), &self.person.hold);
+        self.drawn.send_if_modified(|drawn| std::mem::replace(drawn, version) != version);
         self.status.send_if_modified(|status| {
-            let held = queue.held(&status.owner);
+            let held = queue.held(hold.owner());
             let waiting = queue.len() - held + self.unsettled.len();
-            let new =
-                (state, why, waiting, held, screen.title(), screen.emulator_resets(), self.reducer.prompt());
+            let owner = (hold.owner(), hold.viewer());
+            let prompt = self.reducer.prompt();
+            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets(), prompt, owner);
             let old = (
                 &status.state,
                 &*status.why,
@@ -332,6 +338,7 @@ impl Task {
                 status.title.as_deref(),
                 status.emulator_resets,
                 status.prompt.as_ref(),
+                (&status.owner, status.viewer),
             );
             if new == old {
                 return false;
@@ -345,7 +352,8 @@ impl Task {
                 why: why.into(),
                 since: status.since,
                 prompt: self.reducer.prompt().cloned(),
-                owner: status.owner.clone(),
+                owner: hold.owner().clone(),
+                viewer: hold.viewer(),
                 queued: new.2,
                 held,
                 title: new.4.map(str::to_owned),

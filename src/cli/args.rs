@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    call, completions, doctor, explain, fake_agent, keys, log, ls, presets, read, report, reports, send,
-    spawn, stop, trust, wait,
+    attach, call, completions, doctor, explain, fake_agent, keys, log, ls, presets, read, report, reports,
+    run, send, spawn, stop, trust, wait,
 };
 
 const LONG: &str = "\
@@ -75,6 +75,12 @@ pub(super) enum Command {
     Spawn(spawn::Args),
     /// Type a message into a child's program, then Enter.
     Send(send::Args),
+    /// Start a program in a terminal of its own, and be there.
+    Run(run::Args),
+    /// Go to a child's pane in this terminal, and take its input.
+    Attach(attach::Args),
+    /// Look into a child's pane without touching anything.
+    Watch(attach::Args),
     /// Press keys in a child's terminal.
     Keys(keys::Args),
     /// Show a child's screen, or what it wrote.

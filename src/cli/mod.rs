@@ -7,6 +7,7 @@ mod given;
 mod out;
 mod raw;
 
+mod attach;
 mod call;
 mod explain;
 mod keys;
@@ -16,6 +17,7 @@ mod presets;
 mod read;
 mod report;
 mod reports;
+mod run;
 mod send;
 mod spawn;
 mod stop;
@@ -75,6 +77,9 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Presets(args) => presets::run(&args),
         Command::Trust(args) => trust::run(&args),
+        Command::Attach(args) => ask(attach::run(args, attach::What::Attach)),
+        Command::Run(args) => ask(run::run(args)),
+        Command::Watch(args) => ask(attach::run(args, attach::What::Watch)),
         Command::Call(args) => ask(call::run(args)),
         Command::Explain(args) => explain::run(args),
         Command::Ls(args) => ask(ls::run(args)),

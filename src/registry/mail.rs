@@ -88,13 +88,25 @@ impl Registry {
         letter: Letter,
         also: Vec<Change>,
     ) -> Result<(u64, Caller), NotReported> {
+        self.file_to(None, from, letter, also).await
+    }
+
+    /// The same, for somebody else than the child's parent.
+    pub(super) async fn file_to(
+        &self,
+        whom: Option<Caller>,
+        from: ChildId,
+        letter: Letter,
+        also: Vec<Change>,
+    ) -> Result<(u64, Caller), NotReported> {
         let registry = self.clone();
-        let filed = tokio::spawn(async move { registry.file_here(from, letter, also).await });
+        let filed = tokio::spawn(async move { registry.file_here(whom, from, letter, also).await });
         filed.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
     async fn file_here(
         &self,
+        whom: Option<Caller>,
         from: ChildId,
         letter: Letter,
         also: Vec<Change>,
@@ -103,7 +115,7 @@ impl Registry {
         let _desk = self.0.desk.lock().await;
         let (to, report) = {
             let mut state = self.state();
-            let (to, mut report) = state.addressed(from, letter)?;
+            let (to, mut report) = state.addressed(whom, from, letter)?;
             report.number =
                 state.mail.entry(to).or_default().inbox.admit(&report).map_err(NotReported::Full)?;
             (to, report)
@@ -223,14 +235,21 @@ impl Registry {
 
 impl State {
     /// Whose inbox a child's report belongs into, and the report.
-    fn addressed(&self, from: ChildId, letter: Letter) -> Result<(Caller, Report), NotReported> {
+    fn addressed(
+        &self,
+        whom: Option<Caller>,
+        from: ChildId,
+        letter: Letter,
+    ) -> Result<(Caller, Report), NotReported> {
         let node = self.tree.get(from).ok_or(NotReported::NoParent)?;
         let reads = |above: &Caller| !matches!(above, Caller::Child(id) if !self.live(*id));
-        let to = self.tree.ancestors(from).find(reads).unwrap_or(node.parent);
+        let meant = whom.unwrap_or(node.parent);
+        let next = || self.tree.ancestors(from).find(reads);
+        let to = whom.filter(reads).or_else(next).unwrap_or(node.parent);
         let Letter { status, message, data, synthetic } = letter;
         // A nested agent may pass on what it has read.
         let message = readable(&message);
-        let meant_for = (to != node.parent).then_some(node.parent);
+        let meant_for = (to != meant).then_some(meant);
         let (name, at) = (node.name.clone(), SystemTime::now());
         Ok((to, Report { number: 0, from, name, meant_for, status, message, data, synthetic, at }))
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Denied, Found, Registry, rights::Act};
+use super::{Denied, Found, Registry, persons::SENDER, rights::Act};
 use crate::{
     child::{
         Child, NotTyped, Receipt, Told, Witness,
@@ -32,6 +32,8 @@ struct Wish {
     when: When,
     prompt: Option<String>,
     writer: Writer,
+    /// Who is told if a person sends it back.
+    from: Option<Caller>,
 }
 
 /// Whether a message may disturb a program that is busy.
@@ -59,13 +61,14 @@ impl Registry {
     /// message survives the broker; and it goes its way even if nobody waits for the receipt.
     pub async fn message(
         &self,
+        caller: Caller,
         to: &Found,
         text: &str,
         when: When,
-        writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        self.send(&to.child, to.child.text(text)?, when, writer, wait).await
+        let (what, writer) = (to.child.text(text)?, Writer::of(caller));
+        self.send_if(&to.child, Wish { what, when, prompt: None, writer, from: Some(caller) }, wait).await
     }
 
     /// What is known of a message that was sent, after at most `wait` if it is on its way; of something held, at once.
@@ -116,7 +119,7 @@ impl Registry {
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        let job = Wish { what: to.child.keys(keys)?, when: When::InTurn, prompt, writer };
+        let job = Wish { what: to.child.keys(keys)?, when: When::InTurn, prompt, writer, from: None };
         self.send_if(&to.child, job, wait).await
     }
 
@@ -128,17 +131,17 @@ impl Registry {
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        self.send_if(child, Wish { what, when, prompt: None, writer }, wait).await
+        self.send_if(child, Wish { what, when, prompt: None, writer, from: None }, wait).await
     }
 
     async fn send_if(&self, child: &Child, wish: Wish, wait: Duration) -> Result<Receipt, NotSent> {
         let (registry, child) = (self.clone(), child.clone());
         let queued = tokio::spawn(async move {
-            let Wish { what, when, prompt, writer } = wish;
+            let Wish { what, when, prompt, writer, from } = wish;
             let id = registry.next_delivery();
             let job = Job { id, writer, what, begun: 0, prompt, now: when == When::Now };
             if matches!(job.what, What::Message(_)) {
-                registry.remember(child.id(), &job).await?;
+                registry.remember(child.id(), &job, from).await?;
                 fault::point!("send.journaled");
                 registry.watch_duty(child.id());
             }
@@ -164,14 +167,21 @@ impl Registry {
             match told {
                 Told::Settled(delivery, fate) => registry.settled(id, delivery, fate),
                 Told::Noted(delivery, mark) => registry.noted(delivery, mark),
+                Told::Owner(owner, attached) => registry.owned(id, owner, attached),
+                Told::Stint(stint) => registry.gave_back(id, *stint, runtime.as_ref()),
+                Told::Reworded(job) => registry.reworded(id, &job, runtime.as_ref()),
+                Told::SentBack(delivery, why) => registry.sent_back(id, delivery, &why, runtime.as_ref()),
                 Told::Session(session) => registry.found_session(id, session),
                 Told::Ended(state, why) => registry.ended(id, &state, &why, runtime.as_ref()),
             }
         })
     }
 
-    async fn remember(&self, child: ChildId, job: &Job) -> Result<(), NotWritten> {
-        let body = serde_json::to_value(job).unwrap_or_default();
+    async fn remember(&self, child: ChildId, job: &Job, from: Option<Caller>) -> Result<(), NotWritten> {
+        let mut body = serde_json::to_value(job).unwrap_or_default();
+        if let Some(from) = from {
+            body[SENDER] = serde_json::to_value(from).unwrap_or_default();
+        }
         let (id, DeliveryId(number)) = (job.id, job.id);
         let mut changes = vec![Change::Message { id: number, child, body: body.clone() }];
         {

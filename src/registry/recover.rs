@@ -275,7 +275,10 @@ impl Registry {
             rules: birth.rules,
             typing,
             session: birth.session_signs,
-            owner: birth.owner,
+            owner: match birth.attached {
+                true => Owner::Orchestrator { since: SystemTime::now() },
+                false => birth.owner.clone(),
+            },
             witness: self.witness(),
         };
         match Child::start(begin) {
@@ -286,6 +289,9 @@ impl Registry {
                 }
                 if let Some(member) = self.state().members.get_mut(&id) {
                     member.child = Some(child);
+                }
+                if birth.attached {
+                    self.lost_its_person(id, &birth.owner);
                 }
                 self.watch_duty(id);
                 Ok(())
@@ -349,6 +355,7 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         typing: Typing::of_a_command(),
         session_signs: SessionSigns::default(),
         owner: Owner::Orchestrator { since: SystemTime::now() },
+        attached: false,
         size: record.size,
         asked: None,
         on_exit: None,

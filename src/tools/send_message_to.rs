@@ -88,7 +88,7 @@ impl Server {
         };
         let found = self.registry.find(self.caller, &to, Act::Write)?;
         let when = if ask.now == Some(true) { When::Now } else { When::InTurn };
-        let receipt = self.registry.message(&found, &message, when, self.writer(), wait).await?;
+        let receipt = self.registry.message(self.caller, &found, &message, when, wait).await?;
         Ok(receipt_answer(&found, &receipt))
     }
 }

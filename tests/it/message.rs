@@ -1,11 +1,8 @@
 //! `send_message_to`: what is typed, when, and what a receipt says.
 
 use compere::{
-    child::{
-        delivery::{Outcome, Reached},
-        owner::Writer,
-    },
-    id::Caller,
+    child::delivery::{Outcome, Reached},
+    id::{Caller, RootId},
     registry::messages::When,
 };
 use serde_json::json;
@@ -236,13 +233,13 @@ async fn a_person_keeps_agents_out_and_is_not_kept_out() {
     // No agent has a person's child below it; so the agent's message does not go by the tools.
     let registry = company.registry();
     let found = registry.family(Caller::Person).pop().unwrap();
-    let wait = Duration::from_secs(20);
-    let held = registry.message(&found, "from the agent", When::InTurn, Writer::Agent, wait).await.unwrap();
+    let (agent, wait) = (Caller::Root(RootId(1)), Duration::from_secs(20));
+    let held = registry.message(agent, &found, "from the agent", When::InTurn, wait).await.unwrap();
     assert_eq!(held.fate, None, "held at once, however long one would wait");
     assert_eq!(held.standing.unwrap().reached, Reached::Held);
     assert_eq!(person.row(&child).await["held"], 1);
     let typed =
-        registry.message(&found, "from the person", When::InTurn, Writer::Person, wait).await.unwrap();
+        registry.message(Caller::Person, &found, "from the person", When::InTurn, wait).await.unwrap();
     assert!(matches!(typed.fate.unwrap().outcome, Outcome::Typed { .. }));
     person.line(&child, "^got <from the person>$").await;
     assert_eq!(person.all(&child).await, "ready\ngot <from the person>\n");

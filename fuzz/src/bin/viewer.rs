@@ -1,0 +1,63 @@
+//! What a broker and a person at a pane say to each other: whatever a frame holds, what is painted of it is text and
+//! sequences of ours, and paints the same cells.
+#![no_main]
+
+use std::time::Instant;
+
+use compere::{
+    child::{paint::paint, picture::Sheet, screen::Screen},
+    id::Size,
+    ipc::viewer::{FromViewer, ToViewer, read, write},
+};
+use compere_fuzz::{Pieces, now};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let [cut, rest @ ..] = data else { return };
+    acts(rest, *cut);
+    let mut shown: Option<Sheet> = None;
+    let mut terminal = None;
+    for frame in frames(rest, *cut) {
+        let ToViewer::Screen { size, rows, pointer, .. } = frame else { continue };
+        // Larger ones cost time and show no more.
+        let size = Size { rows: size.rows.min(9), cols: size.cols.min(40) }.clamped();
+        let mut sheet = Sheet::new(size);
+        for (at, row) in rows {
+            sheet.set(at.into(), row);
+        }
+        sheet.pointer = pointer.filter(|at| at.row < size.rows && at.col < size.cols);
+        let painted = paint(shown.as_ref(), &sheet);
+        assert!(!painted.contains(['\u{9b}', '\u{9d}', '\u{90}', '\u{7}', '\n', '\r']));
+        let screen: &mut Screen = terminal.get_or_insert_with(|| Screen::new(size));
+        if screen.size() != size {
+            screen.resize(size);
+        }
+        let fed = screen.feed(painted.as_bytes(), Instant::now());
+        assert!(fed.answers.is_empty() && !fed.reset);
+        assert_eq!(screen.sheet(0).0.text(), sheet.text());
+        assert_eq!((screen.title(), screen.bell_count()), (None, 0));
+        shown = Some(sheet);
+    }
+});
+
+macro_rules! all {
+    ($name:ident, $frame:ty) => {
+        /// All frames up to the first that is none, each of which says the same when it is said again.
+        fn $name(bytes: &[u8], cut: u8) -> Vec<$frame> {
+            let mut from = Pieces::new(bytes, cut);
+            let mut all = Vec::new();
+            while let Ok(Some(frame)) = now(read::<$frame>(&mut from)) {
+                let mut said = Vec::new();
+                // What only a later version says is not said again.
+                if now(write(&mut said, &frame)).is_ok() {
+                    assert_eq!(now(read::<$frame>(&mut &said[..])).unwrap().as_ref(), Some(&frame));
+                }
+                all.push(frame);
+            }
+            all
+        }
+    };
+}
+
+all!(acts, FromViewer);
+all!(frames, ToViewer);
