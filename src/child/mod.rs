@@ -25,10 +25,7 @@ pub mod typing;
 use std::{
     os::unix::net::UnixStream,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -156,6 +153,15 @@ impl Status {
     }
 }
 
+/// How far a child's output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What it has written so far.
+    pub end: Offset,
+    /// When its newest output came, or when it was taken up.
+    pub at: SystemTime,
+}
+
 /// The thread that owns the child is gone, which only a defect of ours can cause.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the thread that looks after this child has ended")]
@@ -241,7 +247,7 @@ pub struct Child {
     can_be_idle: bool,
     mailbox: Mailbox,
     status: watch::Receiver<Status>,
-    end: Arc<AtomicU64>,
+    written: watch::Receiver<Written>,
     typing: Arc<Typing>,
 }
 
@@ -257,11 +263,11 @@ impl Child {
         };
         let id = begin.id;
         let typing = Arc::new(begin.typing.clone());
-        let end = Arc::new(AtomicU64::new(0));
-        let (task, mailbox, status) = Task::new(begin, end.clone())?;
+        let (sender, written) = watch::channel(Written { end: Offset(0), at: SystemTime::now() });
+        let (task, mailbox, status) = Task::new(begin, sender)?;
         let can_be_idle = task.can_be_idle();
         std::thread::Builder::new().name(id.to_string()).spawn(move || task.run())?;
-        Ok(Child { id, pid, keeper, can_be_idle, mailbox, status, end, typing })
+        Ok(Child { id, pid, keeper, can_be_idle, mailbox, status, written, typing })
     }
 
     /// Its id.
@@ -301,7 +307,12 @@ impl Child {
 
     /// What it has written so far.
     pub fn end(&self) -> Offset {
-        Offset(self.end.load(Ordering::Acquire))
+        self.written.borrow().end
+    }
+
+    /// To wait for more output. Closed when the thread ended.
+    pub fn written(&self) -> watch::Receiver<Written> {
+        self.written.clone()
     }
 
     /// The screen with up to `history` lines above it, unless it is still the one of version `known`.
@@ -331,6 +342,12 @@ impl Child {
             let dropped = start - from + skipped as u64;
             return Ok(Streamed { from: start + skipped, next: start + used, end, dropped, text, redraws });
         }
+    }
+
+    /// Bytes it wrote, at most `max` of them from `from` on or from the oldest that is kept, and where they begin.
+    pub async fn bytes(&self, from: Offset, max: usize) -> Result<(Offset, Vec<u8>), Gone> {
+        let (start, _, bytes) = self.ask(|reply| Command::Read { from, max, reply }).await?;
+        Ok((start, bytes))
     }
 
     /// A text as it can be typed into this child, or why it cannot be.

@@ -12,7 +12,7 @@ use std::{
         unix::net::UnixStream,
     },
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64, mpsc},
+    sync::{Arc, mpsc},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -21,7 +21,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::recovery::Behind;
 use super::{
-    Begin, Shown, Status, Told, Witness,
+    Begin, Shown, Status, Told, Witness, Written,
     delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
     find::Finder,
     mailbox::{Command, Mailbox, Piece},
@@ -88,7 +88,7 @@ pub(super) struct Task {
     saved: Offset,
     /// What an earlier broker has seen is not seen yet.
     behind: Option<Behind>,
-    shared_end: Arc<AtomicU64>,
+    written: watch::Sender<Written>,
     status: watch::Sender<Status>,
     session: Search,
     /// The child's process.
@@ -99,7 +99,7 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(
         begin: Begin,
-        shared_end: Arc<AtomicU64>,
+        written: watch::Sender<Written>,
     ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>)> {
         let (mailbox, commands, wake) = Mailbox::new()?;
         let from = recovery::origin(begin.kept, begin.size, &begin.socket)?;
@@ -146,13 +146,13 @@ impl Task {
             answered: from.answered,
             saved: from.at,
             behind: from.behind,
-            shared_end,
+            written,
             status,
             session: Search::new(&begin.session),
             pid: from.child,
             witness: begin.witness,
         };
-        task.shared_end.store(task.end.0, std::sync::atomic::Ordering::Release);
+        task.written.send_replace(Written { end: task.end, at: SystemTime::now() });
         if task.keeper.is_some() {
             task.greet();
             if from.stale {

@@ -6,6 +6,7 @@ use rmcp::{
     service::{RunningService, ServiceError},
     transport::TokioChildProcess,
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::fail::Fail;
@@ -94,6 +95,20 @@ impl Client {
         };
         let result = self.call(tool, arguments).await?;
         if result.is_error == Some(true) { Err(Fail::Said(tools::text(&result))) } else { Ok(result) }
+    }
+
+    /// Asks for what no host is told of.
+    pub(super) async fn special<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        wish: &impl Serialize,
+    ) -> Result<T, Fail> {
+        let wish = serde_json::to_value(wish).map_err(std::io::Error::from)?;
+        let result = self.ask(name, wish).await?;
+        let record = result.structured_content.unwrap_or_default();
+        serde_json::from_value(record).map_err(|why| {
+            Fail::Said(format!("the broker's answer makes no sense here: {why}; `compere upgrade` may help"))
+        })
     }
 
     /// Ends the connection in order: what the last answer told has arrived.

@@ -17,6 +17,7 @@ mod reports;
 mod send;
 mod spawn;
 mod stop;
+mod top;
 mod trust;
 mod upgrade;
 mod wait;
@@ -73,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Trust(args) => trust::run(&args),
         Command::Call(args) => ask(call::run(args)),
         Command::Ls(args) => ask(ls::run(args)),
+        Command::Top(args) => ask(top::run(args)),
         Command::Log(args) => ask(log::run(args)),
         Command::Spawn(args) => ask(spawn::run(args)),
         Command::Send(args) => ask(send::run(args)),
@@ -89,8 +91,11 @@ pub fn main() -> ExitCode {
     done.unwrap_or_else(|fail| fail::exit(&fail))
 }
 
-/// What a host starts; a person who does gets told what it is instead of a silence.
+/// What a host starts, with pipes; a person who does gets everyone at a glance, or is told what it is.
 fn serve() -> ExitCode {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return ask(top::run(top::Args::default())).unwrap_or_else(|fail| fail::exit(&fail));
+    }
     if std::io::stdin().is_terminal() {
         return fail::exit(&Fail::Usage(args::NOT_A_HOST.into()));
     }

@@ -78,7 +78,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn words(child: &Value) -> String {
+pub(super) fn words(child: &Value) -> String {
     let (id, name, program, cwd) =
         (word(child, "child"), word(child, "name"), word(child, "program"), word(child, "cwd"));
     format!("{id} {name}: {program}, process {}, in {cwd}", child["pid"])

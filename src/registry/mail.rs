@@ -107,9 +107,11 @@ impl Registry {
         self.write(changes).await?;
         fault::point!("report.committed");
         let mut state = self.state();
+        state.reported(to, &report);
         let mail = state.mail.entry(to).or_default();
         mail.inbox.push(report);
         mail.tick.send_replace(number);
+        self.stir();
         fault::point!("report.filed");
         Ok((number, to))
     }
@@ -117,7 +119,11 @@ impl Registry {
     /// The caller's reports, as [`Inbox::read`] has it.
     pub fn read_reports(&self, caller: Caller, after: Option<u64>, bytes: usize) -> (Vec<Given>, usize) {
         let mut state = self.state();
-        state.mail.get_mut(&caller).map(|mail| mail.inbox.read(after, bytes)).unwrap_or_default()
+        let read = state.mail.get_mut(&caller).map(|mail| mail.inbox.read(after, bytes)).unwrap_or_default();
+        if !read.0.is_empty() {
+            self.stir();
+        }
+        read
     }
 
     /// Reports up to `number` are about to go to the caller. Remembered before they do, so that they are told apart
@@ -149,6 +155,7 @@ impl Registry {
             && mail.inbox.unheard()
         {
             mail.tick.send_modify(|_| {});
+            self.stir();
         }
     }
 

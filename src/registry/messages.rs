@@ -36,7 +36,8 @@ impl Registry {
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        self.send(&to.child, to.child.text(text)?, writer, wait).await
+        let receipt = self.send(&to.child, to.child.text(text)?, writer, wait).await?;
+        Ok(self.answering(&to.child, receipt))
     }
 
     /// Presses keys, in their turn. They answer what is on the screen now, and are not kept for another broker.
@@ -47,7 +48,17 @@ impl Registry {
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        self.send(&to.child, to.child.keys(keys)?, writer, wait).await
+        let receipt = self.send(&to.child, to.child.keys(keys)?, writer, wait).await?;
+        Ok(self.answering(&to.child, receipt))
+    }
+
+    /// Whatever was not refused may have answered the child's newest report.
+    fn answering(&self, child: &Child, receipt: Receipt) -> Receipt {
+        if !matches!(receipt.outcome, Some(Outcome::Refused(_))) {
+            self.state().answered(child.id());
+            self.stir();
+        }
+        receipt
     }
 
     pub(super) async fn send(

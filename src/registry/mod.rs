@@ -3,6 +3,7 @@
 
 mod again;
 mod birth;
+pub mod board;
 mod callers;
 mod clock;
 pub mod host;
@@ -34,6 +35,7 @@ use tokio::sync::watch;
 
 use self::{
     birth::Seat,
+    board::Latest,
     limits::{Limits, Rate},
     mail::Mail,
     rights::{Act, Kin},
@@ -70,6 +72,8 @@ struct Shared {
     mending: tokio::sync::Mutex<()>,
     /// Ticks when a spawn has come to its end, either way.
     spawned: watch::Sender<()>,
+    /// Ticks when something of a board may have changed.
+    pulse: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +83,8 @@ struct State {
     tokens: HashMap<TokenHash, ChildId>,
     roots: Vec<Seat>,
     mail: HashMap<Caller, Mail>,
+    /// Each child's newest report.
+    latest: HashMap<ChildId, Latest>,
     /// Messages whose fate is open, as they are journaled.
     open: BTreeMap<u64, (ChildId, Value)>,
     rates: HashMap<Caller, Rate>,
@@ -203,6 +209,7 @@ impl Registry {
             mending: tokio::sync::Mutex::default(),
             restarts: tokio::sync::Mutex::default(),
             spawned: watch::channel(()).0,
+            pulse: watch::channel(0).0,
         }))
     }
 
@@ -340,6 +347,7 @@ impl Registry {
         let Some(member) = state.members.remove(&id) else { return };
         state.tree.remove(id);
         state.mail.remove(&Caller::Child(id));
+        state.latest.remove(&id);
         state.open.retain(|_, (child, _)| *child != id);
         if let Some(token) = member.token {
             state.tokens.remove(&token);
@@ -348,6 +356,7 @@ impl Registry {
         if member.birth.is_some() {
             self.0.journal.note(Change::Forgotten { id });
         }
+        self.stir();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

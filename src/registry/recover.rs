@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{
     Facts, Member, Registry,
     birth::{Birth, Seat},
+    board::newest,
     inbox::{Inbox, Report},
     mail::Mail,
 };
@@ -93,6 +94,9 @@ impl Registry {
             }
             let progress: BTreeMap<Caller, (u64, u64)> =
                 past.heard.iter().map(|row| (row.inbox, (row.heard, row.given))).collect();
+            state.latest = newest(reports.iter().map(|(inbox, reports)| {
+                (*inbox, &reports[..], progress.get(inbox).map_or(0, |(heard, _)| *heard))
+            }));
             let inboxes: BTreeSet<Caller> = reports.keys().chain(progress.keys()).copied().collect();
             for inbox in inboxes {
                 let (heard, given) = progress.get(&inbox).copied().unwrap_or_default();
@@ -261,6 +265,7 @@ impl Registry {
                 if dead.is_none() {
                     self.0.journal.note(Change::event(id, "adopted", "by a new broker"));
                 }
+                self.attend(&child);
                 if let Some(member) = self.state().members.get_mut(&id) {
                     member.child = Some(child);
                 }

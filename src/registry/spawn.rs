@@ -149,6 +149,7 @@ impl Drop for Reservation {
             self.registry.forget(&mut state, self.id);
         }
         self.registry.0.spawned.send_replace(());
+        self.registry.stir();
     }
 }
 
@@ -291,6 +292,7 @@ impl Registry {
             let _ = child.stop(Duration::ZERO).await;
             return Err(SpawnError::CallerEnded);
         };
+        self.attend(&child);
         fault::point!("spawn.kept");
         let message = match resolved.message_typed {
             None => None,

@@ -2,6 +2,10 @@
 
 mod answer;
 mod error;
+
+mod board;
+mod follow;
+
 mod list_children;
 mod read_output;
 mod read_reports;
@@ -23,7 +27,10 @@ use std::{
 use futures::FutureExt;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
-    handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
+    handler::server::{
+        router::tool::ToolRouter,
+        tool::{IntoCallToolResult, ToolCallContext},
+    },
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
         ServerCapabilities, ServerConfig, Tool,
@@ -41,7 +48,13 @@ use crate::{
     registry::{Registry, inbox::Given, spawn::Session},
 };
 
-pub use self::{answer::text_of as text, report_to_parent::MAX_REPORT};
+use self::error::{Answer, ToolError};
+pub use self::{
+    answer::text_of as text,
+    board::{BOARD, Board, BoardReport, BoardRow, BoardWish},
+    follow::{FOLLOW, FollowWish, Followed},
+    report_to_parent::MAX_REPORT,
+};
 
 /// One connection's tools, under one identity.
 #[derive(Clone)]
@@ -53,6 +66,8 @@ pub struct Server {
     gone: CancellationToken,
     /// The last report in an answer of which it is not known that it has arrived.
     given: Arc<AtomicU64>,
+    /// What `compere top` was told.
+    board: Arc<board::Told>,
     /// Built once: the macro's default builds all of it at every call.
     router: Arc<ToolRouter<Self>>,
 }
@@ -67,8 +82,8 @@ const INSTRUCTIONS: &str = "compere runs command-line programs (coding agents, s
 impl Server {
     /// For whoever `caller` is, on a connection that ends with `gone`.
     pub fn new(registry: Registry, caller: Caller, session: Session, gone: CancellationToken) -> Self {
-        let (session, given) = (Arc::new(session), Arc::default());
-        Server { registry, caller, session, gone, given, router: Arc::new(router()) }
+        let (session, given, board) = (Arc::new(session), Arc::default(), Arc::default());
+        Server { registry, caller, session, gone, given, board, router: Arc::new(router()) }
     }
 
     /// The connection has ended: an answer that nobody has confirmed by calling again may not have arrived.
@@ -99,6 +114,26 @@ impl Server {
         let given = self.given.swap(0, Ordering::Relaxed);
         if given > 0 {
             self.registry.heard(self.caller, given).await;
+        }
+    }
+
+    /// What our own command line asks for beside the tools; no host is told of it.
+    async fn unlisted(&self, request: &CallToolRequestParams) -> Option<Answer> {
+        fn wish<T: serde::de::DeserializeOwned>(request: &CallToolRequestParams) -> Result<T, ToolError> {
+            let given = Value::Object(request.arguments.clone().unwrap_or_default());
+            let other = |why: serde_json::Error| ToolError::new(why.to_string(), "Use the same version.");
+            serde_json::from_value(given).map_err(other)
+        }
+        match &*request.name {
+            BOARD => Some(match wish(request) {
+                Ok(wish) => self.board(wish).await,
+                Err(wrong) => Err(wrong),
+            }),
+            FOLLOW => Some(match wish(request) {
+                Ok(wish) => self.follow(wish).await,
+                Err(wrong) => Err(wrong),
+            }),
+            _ => None,
         }
     }
 
@@ -206,7 +241,12 @@ impl ServerHandler for Server {
         let name = request.name.clone();
         tracing::debug!(tool = %name, caller = %self.caller, "call");
         // rmcp does not answer a request whose handler panicked.
-        let call = AssertUnwindSafe(self.router.call(ToolCallContext::new(self, request, context)));
+        let call = AssertUnwindSafe(async {
+            match self.unlisted(&request).await {
+                Some(answer) => answer.into_call_tool_result(),
+                None => self.router.call(ToolCallContext::new(self, request, context)).await,
+            }
+        });
         let response = match call.catch_unwind().await {
             Ok(response) => response,
             Err(panic) => {
@@ -221,7 +261,7 @@ impl ServerHandler for Server {
         };
         fault::point!("call.ended");
         match response {
-            Ok(CallToolResponse::Complete(result)) => {
+            Ok(CallToolResponse::Complete(result)) if self.router.has_route(&name) => {
                 let result = self.with_parameters(&name, result);
                 let result = answer::with_greeting(self, result);
                 Ok(answer::with_unread(self, &name, result).into())

@@ -27,6 +27,7 @@ mod replaced;
 mod rules;
 mod spawn;
 mod stop;
+mod top;
 mod trust;
 mod upgrade;
 mod wait;
