@@ -22,6 +22,11 @@ faults *args:
 faults-short *args:
     cargo test --locked --features faults --test faults -- {{args}}
 
+# The real agents' programs against a model of our own, which npm installs: `just agents --tries 20 claude short`.
+agents *args="--tries 3":
+    tests/agents/install
+    cargo test --locked --test agents -- {{args}}
+
 # The documentation, as CI has it.
 doc *args:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked {{args}}

@@ -8,6 +8,7 @@
 
 pub mod id;
 pub mod fault;
+pub mod proc;
 pub mod keeper;
 pub mod child;
 pub mod preset;

@@ -37,6 +37,9 @@ pub struct Job {
     /// How many of its strokes an earlier broker has typed.
     #[serde(default)]
     pub begun: u32,
+    /// The hash of the question that it answers: nothing is typed if another is asked by then, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
 }
 
 /// What to type.
@@ -113,9 +116,21 @@ pub struct Scene<'a> {
     pub settled: bool,
     /// What the child has written so far.
     pub end: Offset,
+    /// The hash of what is asked on the screen at this moment, if anything is.
+    pub asks: Option<&'a str>,
 }
 
 impl Scene<'_> {
+    /// Why this must not be typed, if it answers a question that is not the one on the screen.
+    fn contradicts(&self, job: &Job) -> Option<String> {
+        let meant = job.prompt.as_deref()?;
+        match self.asks {
+            Some(asked) if asked == meant => None,
+            Some(asked) => Some(format!("it asks something else now: prompt {asked}, and not {meant}")),
+            None => Some(format!("it asks nothing now, and not prompt {meant}")),
+        }
+    }
+
     /// Whether the first stroke of this may be written now. Keys are for questions, too.
     fn admits(&self, job: &Job) -> bool {
         let ready = self.settled && !matches!(self.state, State::Starting | State::NeedsInput { .. });
@@ -254,12 +269,24 @@ impl Queue {
         }
     }
 
+    /// Whether [`Scene::asks`] decides about something that waits: then it must be what is on the screen now.
+    pub fn compares(&self) -> bool {
+        let current = self.current.iter().map(|current| &current.job);
+        current.chain(&self.jobs).any(|job| job.prompt.is_some())
+    }
+
     /// The next thing to do, if there is one now. Call until it answers nothing.
     pub fn advance(&mut self, scene: Scene<'_>, now: Instant) -> Option<Do> {
         if scene.state.ended() {
             return self.give_up(scene.state);
         }
         let Some(current) = &mut self.current else { return self.start(scene) };
+        if current.at == 0
+            && matches!(current.phase, Phase::Ready(_))
+            && let Some(reason) = scene.contradicts(&current.job)
+        {
+            return self.finish(Outcome::Refused(reason));
+        }
         match &mut current.phase {
             Phase::Asking | Phase::Planning | Phase::Writing { .. } => None,
             Phase::Pausing { until, .. } if *until > now => None,

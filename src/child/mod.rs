@@ -9,6 +9,7 @@ mod line;
 mod mailbox;
 pub mod owner;
 pub mod plain;
+pub mod prompt;
 mod render;
 pub mod rules;
 mod scan;
@@ -37,6 +38,7 @@ use self::{
     find::Finding,
     mailbox::{Command, Mailbox},
     owner::Owner,
+    prompt::Prompt,
     rules::{Rules, Typing},
     screen::Cursor,
     session::SessionSigns,
@@ -129,6 +131,8 @@ pub struct Status {
     pub why: String,
     /// Since when.
     pub since: SystemTime,
+    /// What it asks, while it needs input.
+    pub prompt: Option<Prompt>,
     /// Who holds its input, and since when.
     pub owner: Owner,
     /// Messages that wait for their turn.

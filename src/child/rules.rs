@@ -4,7 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a program shows what it is doing. Rules are tried in order, and the first that holds decides.
+/// How a program shows what it is doing. Rules are tried in order, and the first that holds decides: put the most telling
+/// sign first. Without one that holds, the terminal and the time since the last output tell; silence alone is `unknown`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
@@ -30,7 +31,14 @@ impl Rules {
 pub struct Rule {
     /// Where to look.
     pub on: Sign,
-    /// A regular expression (Rust's `regex` syntax) that must match there.
+    /// A regular expression (Rust's `regex` syntax) that must match there. What people and models write is on the screen
+    /// too, so tie it to where only the program writes: to the end (`\\z`), to what frames its prompt, to several of its
+    /// lines at once.
+    ///
+    /// Named groups say more. In a rule for `needs_input`, `(?<prompt>…)` is the question with its choices (else, on
+    /// `screen`, the lines that match, and else the bottom), and `(?<choices>…)` is a row of choices side by side. Where
+    /// the rule that decides looks at none of the screen, the first `needs_input` rule with a `prompt` that holds says
+    /// where the question is. In a rule for `limited`, `(?<until>…)` is when that ends: `3pm`, `20 seconds`, an epoch.
     pub matches: String,
     /// What it means.
     pub state: Meaning,
@@ -49,8 +57,12 @@ pub enum Sign {
     Bottom,
     /// The window title the program set.
     Title,
-    /// The program's own word for its root record, by OSC 7501: `state` and, after a space, its `kind` if it has one.
+    /// The program's own word for its root record, by OSC 7501: `state` (idle, working, done, blocked, error) and, after
+    /// a space, its `kind` if it has one.
     Status,
+    /// How far the program says it is, by OSC 9;4: `running`, `failed`, `indeterminate` or `paused` and, after a space,
+    /// the percentage if it has one. Nothing while it says nothing.
+    Progress,
 }
 
 /// What a rule can conclude.
@@ -65,7 +77,7 @@ pub enum Meaning {
     Busy,
     /// Asking something that a message must not answer.
     NeedsInput,
-    /// Out of quota or rate.
+    /// Out of quota or rate, for now.
     Limited,
 }
 

@@ -25,6 +25,7 @@ use alacritty_terminal::{
 pub use super::render::Text;
 use super::{
     guard::{Extra, Guard},
+    prompt::Shade,
     render,
     scan::Scanner,
     side::{Ask, Side},
@@ -143,6 +144,11 @@ impl Screen {
     /// alternate screen.
     pub fn text(&self, history_lines: usize) -> Text {
         render::text(&self.emulator.term, history_lines)
+    }
+
+    /// The visible screen's text, its lines joined, with the backgrounds it is drawn on.
+    pub fn shaded(&self) -> (String, Vec<Shade>) {
+        render::shaded(&self.emulator.term)
     }
 
     /// Changes whenever anything that can be asked here may have changed.

@@ -1,11 +1,11 @@
 //! Which session of its own a program is in: read off the files it has open and off its screen, by a preset's signs.
 //! Knows no program.
 
-use std::{fs, path::Path};
-
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::proc;
 
 /// Where a program shows its session's id: regular expressions (Rust's `regex` syntax) with a group named `session`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +40,7 @@ impl Search {
     /// Among the files that the child has open.
     pub(super) fn open_files(&mut self, child: i32) -> Option<String> {
         let pattern = self.file.as_ref()?;
-        let paths = family(child).into_iter().flat_map(open_by);
+        let paths = proc::family(child).into_iter().flat_map(proc::open_files);
         // A program that has begun another session may not have closed the old one's file yet; the newer one sorts last,
         // since these ids and names begin with the time.
         let found = paths.filter_map(|path| id(pattern, &path)).max()?;
@@ -70,38 +70,10 @@ fn id(pattern: &Regex, text: &str) -> Option<String> {
     .then(|| found.to_owned())
 }
 
-/// A process and its children's children: a program's launcher, itself and its helpers. Bounded.
-fn family(child: i32) -> Vec<i32> {
-    const MOST: usize = 64;
-    let mut family = vec![child];
-    let mut at = 0;
-    while at < family.len() && family.len() < MOST {
-        for thread in listed(&format!("/proc/{}/task", family[at])) {
-            let path = format!("/proc/{}/task/{thread}/children", family[at]);
-            let children = fs::read_to_string(path).unwrap_or_default();
-            family.extend(children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
-        }
-        at += 1;
-    }
-    family.truncate(MOST);
-    family
-}
-
-fn open_by(pid: i32) -> impl Iterator<Item = String> {
-    let dir = format!("/proc/{pid}/fd");
-    listed(&dir).into_iter().filter_map(move |fd| {
-        let path = fs::read_link(Path::new(&dir).join(fd)).ok()?;
-        path.to_str().filter(|path| path.starts_with('/')).map(str::to_owned)
-    })
-}
-
-fn listed(dir: &str) -> Vec<String> {
-    let entries = fs::read_dir(dir).into_iter().flatten();
-    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[track_caller]

@@ -1,14 +1,19 @@
 //! What a child is doing, and how we know: a reducer over its output, its screen, its terminal and its end.
 //! A plain value; it is told the time, and tells when it wants to look again.
 
+mod question;
+mod rule;
+
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
-use regex::Regex;
-
-use super::rules::{Meaning, Rules, Sign};
+use self::{question::Question, rule::Compiled};
+use super::{
+    prompt::{Prompt, Shade},
+    rules::{Meaning, Rules},
+};
 use crate::id::Exit;
 
 /// What a child is doing.
@@ -76,14 +81,20 @@ pub struct Tty {
 }
 
 /// What can be looked at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Look<'a> {
     /// The visible screen.
     pub screen: &'a str,
+    /// The backgrounds it is drawn on.
+    pub shades: &'a [Shade],
     /// The window title.
     pub title: Option<&'a str>,
     /// The program's own word (OSC 7501): `state`, or `state kind`.
     pub status: Option<&'a str>,
+    /// What the program says there for a person: "approve Bash: ls".
+    pub msg: Option<&'a str>,
+    /// How far it says it is (OSC 9;4): `running 50`.
+    pub progress: Option<&'a str>,
 }
 
 /// The state with its reason; see the module.
@@ -104,16 +115,11 @@ pub struct Reducer {
     tty: Option<Tty>,
     edits: bool,
     looked: Option<Instant>,
+    question: Question,
+    /// The rule that decided last.
+    decided: Option<usize>,
     state: State,
     why: String,
-}
-
-#[derive(Debug)]
-struct Compiled {
-    on: Sign,
-    pattern: Regex,
-    meaning: Meaning,
-    what: String,
 }
 
 impl Reducer {
@@ -132,16 +138,9 @@ impl Reducer {
 
     /// For the program `child`, spawned at `now`. Patterns that do not compile never match: a preset's are checked when it is read.
     pub fn new(rules: &Rules, child: i32, now: Instant) -> Self {
-        let compile = |rule: &super::rules::Rule| {
-            Some(Compiled {
-                on: rule.on,
-                pattern: Regex::new(&rule.matches).ok()?,
-                meaning: rule.state,
-                what: rule.what.clone().unwrap_or_else(|| "input".into()),
-            })
-        };
+        let compiled = rules.rules.iter().enumerate().filter_map(|(at, rule)| Compiled::new(at, rule));
         Self {
-            rules: rules.rules.iter().filter_map(compile).collect(),
+            rules: compiled.collect(),
             foreground_is_idle: rules.foreground_is_idle,
             silence_is_idle: rules.silence_is_idle,
             quiet: Duration::from_millis(rules.quiet_ms.unwrap_or(Rules::QUIET_MS).into()),
@@ -154,6 +153,8 @@ impl Reducer {
             tty: None,
             edits: false,
             looked: None,
+            question: Question::default(),
+            decided: None,
             state: State::Starting,
             why: "just spawned".into(),
         }
@@ -167,6 +168,16 @@ impl Reducer {
     /// Which rule said so.
     pub fn why(&self) -> &str {
         &self.why
+    }
+
+    /// What it asks, while it needs input: as it was when it had been drawn.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        self.question.told().filter(|_| matches!(self.state, State::NeedsInput { .. }))
+    }
+
+    /// What it asked at the last look, drawn or not.
+    pub fn asks(&self) -> Option<&Prompt> {
+        self.question.now()
     }
 
     /// Whether anything could ever show that this program is idle.
@@ -196,8 +207,14 @@ impl Reducer {
         }
     }
 
-    /// Not so for a moment after a question was answered: programs say that they ask for some time longer.
+    /// Not so for a moment after a question was answered, since programs say that they ask for some time longer; nor
+    /// from when one begins to ask to when its question is drawn.
     pub fn settled(&self, now: Instant) -> bool {
+        self.withdrawn(now) && !self.question.pending()
+    }
+
+    /// An answered question has had the time to disappear.
+    fn withdrawn(&self, now: Instant) -> bool {
         !self.asked || self.typed.is_none_or(|typed| now >= typed + Self::LAG)
     }
 
@@ -223,18 +240,36 @@ impl Reducer {
         if self.state.ended() {
             return false;
         }
-        let settled = self.settled(now);
-        let rule = self.rules.iter().find(|rule| rule.holds(look));
-        let rule = rule.filter(|rule| settled || rule.meaning != Meaning::NeedsInput);
-        self.worked |= rule.is_some_and(|rule| rule.meaning != Meaning::Idle);
-        let (state, why) = match rule {
-            None if !settled => (State::Busy, "its question was answered just now".into()),
-            Some(rule) if rule.meaning != Meaning::Idle || self.answered(now) => rule.says(),
+        let withdrawn = self.withdrawn(now);
+        let asking = |rule: &Compiled| rule.meaning == Meaning::NeedsInput;
+        let rule = self.rules.iter().position(|rule| rule.holds(look));
+        let rule = rule.filter(|at| withdrawn || !asking(&self.rules[*at]));
+        match rule.map(|at| &self.rules[at]) {
+            Some(rule) if asking(rule) => {
+                let (prompt, located) = rule::question(&self.rules, rule, look);
+                self.question.sees(prompt, located, now);
+            }
+            _ => self.question.none(),
+        }
+        self.worked |= rule.is_some_and(|at| self.rules[at].meaning != Meaning::Idle);
+        let (state, why) = match rule.map(|at| &self.rules[at]) {
+            None if !withdrawn => (State::Busy, "its question was answered just now".into()),
+            Some(rule) if asking(rule) && self.question.told().is_none() => {
+                let state = if self.state == State::Starting { State::Starting } else { State::Busy };
+                (state, "it begins to ask something, and has not drawn it yet".into())
+            }
+            Some(rule) if rule.meaning != Meaning::Idle || self.answered(now) => {
+                let state = rule.says();
+                // What else the same sign shows, such as how long it has been at work, is no other reason.
+                let same = self.decided == Some(rule.number) && state == self.state;
+                (state, if same { self.why.clone() } else { rule.why(look) })
+            }
             Some(_) => {
                 (State::Busy, "a message was typed, and it has not shown yet that it works on it".into())
             }
             None => self.judge(now),
         };
+        self.decided = rule.map(|at| self.rules[at].number);
         self.conclude(state, why)
     }
 
@@ -257,7 +292,8 @@ impl Reducer {
         // A shell's foreground job may end without a word.
         let job = (self.foreground_is_idle && self.state == State::Busy)
             .then_some(looked + Duration::from_millis(250));
-        due.into_iter().flatten().filter(|at| *at > looked).chain(job).min()
+        let due = due.into_iter().chain(self.question.deadlines());
+        due.flatten().filter(|at| *at > looked).chain(job).min()
     }
 
     fn conclude(&mut self, state: State, why: String) -> bool {
@@ -328,52 +364,15 @@ impl Reducer {
 }
 
 impl Compiled {
-    fn holds(&self, look: Look<'_>) -> bool {
-        self.on.text(look).is_some_and(|text| self.pattern.is_match(text))
-    }
-
-    fn says(&self) -> (State, String) {
-        let state = match self.meaning {
+    fn says(&self) -> State {
+        match self.meaning {
             Meaning::Idle => State::Idle,
             Meaning::Starting => State::Starting,
             Meaning::Busy => State::Busy,
             Meaning::NeedsInput => State::NeedsInput { what: self.what.clone() },
             Meaning::Limited => State::Limited,
-        };
-        (state, format!("its {} matches {}", self.on.word(), self.pattern))
-    }
-}
-
-impl Sign {
-    fn word(self) -> &'static str {
-        match self {
-            Sign::Screen | Sign::Bottom => "screen",
-            Sign::Title => "title",
-            Sign::Status => "status (OSC 7501)",
         }
     }
-
-    fn text(self, look: Look<'_>) -> Option<&str> {
-        match self {
-            Sign::Screen => Some(look.screen),
-            Sign::Bottom => Some(bottom(look.screen)),
-            Sign::Title => look.title,
-            Sign::Status => look.status,
-        }
-    }
-}
-
-/// The last twelve lines that are not blank.
-fn bottom(screen: &str) -> &str {
-    let screen = screen.trim_end();
-    let mut lines = 0;
-    for (at, _) in screen.rmatch_indices('\n') {
-        lines += usize::from(!screen[at + 1..].lines().next().unwrap_or_default().trim().is_empty());
-        if lines == 12 {
-            return &screen[at + 1..];
-        }
-    }
-    screen
 }
 
 #[cfg(test)]

@@ -75,6 +75,19 @@ impl std::fmt::Display for ProgramStatus {
     }
 }
 
+impl std::fmt::Display for Progress {
+    /// What sort it is and, if it tells, how far: `running 50`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.state {
+            ProgressState::Running => "running",
+            ProgressState::Failed => "failed",
+            ProgressState::Indeterminate => "indeterminate",
+            ProgressState::Paused => "paused",
+        })?;
+        self.percent.iter().try_for_each(|percent| write!(f, " {percent}"))
+    }
+}
+
 /// How far a program is (ConEmu's and Windows Terminal's OSC 9;4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {

@@ -112,6 +112,7 @@ impl Task {
             state: reducer.state().clone(),
             why: reducer.why().into(),
             since: SystemTime::now(),
+            prompt: None,
             owner: begin.owner,
             queued: from.jobs.len(),
             held: 0,
@@ -278,6 +279,10 @@ impl Task {
         if let Some(step) = self.stopping.as_mut().and_then(|stopping| stopping.step(now)) {
             self.stop_step(&step);
         }
+        // Whoever answers a question answers the one that is on the screen now.
+        if self.queue.compares() && self.looked_at != self.screen.version() {
+            self.look(now);
+        }
         // Before the keeper has said what an earlier broker typed, nothing may be.
         while self.unsettled.is_empty() {
             let status = self.status.borrow();
@@ -286,6 +291,7 @@ impl Task {
                 state: self.reducer.state(),
                 settled: self.reducer.settled(now),
                 end: self.end,
+                asks: self.reducer.asks().map(|prompt| prompt.hash.as_str()),
             };
             let next = self.queue.advance(scene, now);
             drop(status);
@@ -306,7 +312,8 @@ impl Task {
                 self.act(over, now);
             }
             Some(Do::Write { bytes, last, stroke }) => {
-                if last {
+                // Moving about in a dialog answers nothing.
+                if last && !typing::moves(&bytes) {
                     self.reducer.typed(now);
                 }
                 let id = self.next();
@@ -348,10 +355,19 @@ impl Task {
 
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
     fn look(&mut self, now: Instant) {
-        let screen = self.visible();
-        let status = self.screen.status().map(ToString::to_string);
-        self.reducer
-            .look(Look { screen: &screen, title: self.screen.title(), status: status.as_deref() }, now);
+        let (screen, shades) = self.screen.shaded();
+        let (status, progress) = (self.screen.status(), self.screen.progress());
+        let (state, progress) =
+            (status.map(ToString::to_string), progress.map(|progress| progress.to_string()));
+        let look = Look {
+            screen: &screen,
+            shades: &shades,
+            title: self.screen.title(),
+            status: state.as_deref(),
+            msg: status.and_then(|status| status.msg.as_deref()),
+            progress: progress.as_deref(),
+        };
+        self.reducer.look(look, now);
         if self.looked_at != self.screen.version() {
             self.looked_at = self.screen.version();
             self.finders.values_mut().for_each(|finder| finder.screen(&screen));
@@ -422,7 +438,8 @@ impl Task {
         self.status.send_if_modified(|status| {
             let held = queue.held(&status.owner);
             let waiting = queue.len() - held + self.unsettled.len();
-            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets());
+            let new =
+                (state, why, waiting, held, screen.title(), screen.emulator_resets(), self.reducer.prompt());
             let old = (
                 &status.state,
                 &*status.why,
@@ -430,6 +447,7 @@ impl Task {
                 status.held,
                 status.title.as_deref(),
                 status.emulator_resets,
+                status.prompt.as_ref(),
             );
             if new == old {
                 return false;
@@ -442,6 +460,7 @@ impl Task {
                 state: state.clone(),
                 why: why.into(),
                 since: status.since,
+                prompt: self.reducer.prompt().cloned(),
                 owner: status.owner.clone(),
                 queued: new.2,
                 held,

@@ -7,7 +7,7 @@ use super::rules::Typing;
 
 mod key;
 
-pub use key::{KeyError, MAX_KEYS, keys};
+pub use key::{KeyError, MAX_KEYS, keys, moves};
 
 /// The longest message, in bytes after cleaning. Longer ones belong in a file whose path the message names.
 pub const MAX_MESSAGE: usize = 256 * 1024;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    call, completions, doctor, keys, log, ls, presets, read, report, reports, send, spawn, stop, top, trust,
-    wait,
+    call, completions, doctor, fake_agent, keys, log, ls, presets, read, report, reports, send, spawn, stop,
+    top, trust, wait,
 };
 
 const LONG: &str = "\
@@ -98,6 +98,9 @@ pub(super) enum Command {
     Call(call::Args),
     /// Put this program's broker in the place of the one that runs; it takes over.
     Upgrade,
+    /// Stand in for an agent, to try compere and for tests.
+    #[command(long_about = fake_agent::LONG)]
+    FakeAgent(fake_agent::Ways),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// One child's keeper.

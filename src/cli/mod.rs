@@ -25,6 +25,7 @@ mod wait;
 mod completions;
 mod demo;
 mod doctor;
+mod fake_agent;
 
 use std::{future::Future, io::IsTerminal, process::ExitCode};
 
@@ -69,6 +70,7 @@ pub fn main() -> ExitCode {
             };
         }
         Command::DemoScreen => demo::screen::run().map_err(Fail::from),
+        Command::FakeAgent(ways) => fake_agent::run(ways),
         Command::Completions(args) => completions::run(&args),
         Command::Presets(args) => presets::run(&args),
         Command::Trust(args) => trust::run(&args),

@@ -10,7 +10,7 @@ use super::{fail::Fail, out, presets};
 use crate::{
     ipc::hello::IDENTITY,
     preset::{Candidate, OnExit, Preset, Restart, Trust, TrustError, place},
-    registry::host::lineage,
+    proc::lineage,
 };
 
 #[derive(Debug, clap::Args)]

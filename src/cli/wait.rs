@@ -88,6 +88,19 @@ fn words(woke: &Value) -> String {
         }
         "match" => format!("match: {who} {after}: {}", word(woke, "line")),
         "still_waiting" => format!("still_waiting: compere wait --resume {}", word(woke, "wait_id")),
-        other => format!("{other}: {who} {after}: {} ({})", word(woke, "state"), word(woke, "why")),
+        other => {
+            let told = format!("{other}: {who} {after}: {} ({})", word(woke, "state"), word(woke, "why"));
+            match &woke["prompt"] {
+                Value::Null => told,
+                prompt => format!("{told}\n{}", asked(prompt)),
+            }
+        }
     }
+}
+
+/// A question, indented, and what to do about it.
+fn asked(prompt: &Value) -> String {
+    let lines: Vec<String> = word(prompt, "text").lines().map(|line| format!("  {line}")).collect();
+    let text = lines.join("\n");
+    format!("{text}\nanswer with: compere keys --prompt {} CHILD KEY…", word(prompt, "hash"))
 }

@@ -23,7 +23,7 @@ use crate::{
         hello::{self, Hello, IDENTITY, SOCKET, Welcome},
     },
     keeper::Ring,
-    registry::host::lineage,
+    proc::lineage,
 };
 
 /// This program's own version.

@@ -7,11 +7,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 use crate::{
     id::{Caller, Token},
-    registry::{
-        Registry,
-        host::{Process, lineage},
-        spawn::Session,
-    },
+    proc::{Process, lineage},
+    registry::{Registry, spawn::Session},
 };
 
 /// The version of the two lines. Unknown fields are ignored, so that additions need not raise it.

@@ -13,7 +13,6 @@ pub mod wire;
 // What is kept of the output and of what was typed, and what is left of it.
 mod ring;
 
-mod boot;
 mod checkpoint;
 mod map;
 mod record;
@@ -35,7 +34,6 @@ mod terminal;
 mod tree;
 
 pub use self::{
-    boot::boot_id,
     launch::{LaunchError, Launched, connect, launch},
     record::Record,
     ring::{Ring, RingError},

@@ -13,13 +13,15 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde_json::Value;
 
 use super::{
-    boot::boot_id,
     checkpoint::Saved,
     map::HEADER,
     ring::{EXIT_CODE, EXIT_SIGNAL, MAGIC, Ring, RingError, VERSION},
     typed::{Table, Typed},
 };
-use crate::id::{Exit, Offset, Size};
+use crate::{
+    id::{Exit, Offset, Size},
+    proc::boot_id,
+};
 
 /// A ring's file as it was when it was opened; for one whose keeper is gone, as it will always be.
 #[derive(Debug)]
@@ -220,7 +222,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::keeper::{tree, typed::Stroke};
+    use crate::{keeper::typed::Stroke, proc::Process};
 
     fn written(dir: &tempfile::TempDir) -> PathBuf {
         let path = dir.path().join("ring");
@@ -263,8 +265,8 @@ mod tests {
         let path = dir.path().join("ring");
         let ring = Ring::create(&path).unwrap();
         let record = Ring::open(&path).unwrap();
-        let me = rustix::process::getpid();
-        assert!(record.keeper_started.is_some() && record.keeper_started == tree::started(me));
+        let me = Process::of(std::process::id() as i32).unwrap();
+        assert_eq!(record.keeper_started, Some(me.start));
         assert_eq!((record.boot, record.is_of_another_boot()), (boot_id(), false));
         assert_eq!((record.about, record.typed, record.forgotten), (None, vec![], 0));
 

@@ -12,12 +12,13 @@ use std::{
 use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 
 use super::{
-    boot::boot_id,
     map::{HEADER, Map},
-    tree,
     typed::Table,
 };
-use crate::id::{Exit, Offset, Size};
+use crate::{
+    id::{Exit, Offset, Size},
+    proc::{Process, boot_id},
+};
 
 /// Why a ring could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -216,9 +217,9 @@ impl Ring {
         // Written, not only mapped: on a full disk this is an error, where touching the page would be SIGBUS.
         file.write_all_at(&first_page(), 0)?;
         let map = Map::new(&file, CAPACITY)?;
-        let (header, me) = (map.header(), rustix::process::getpid());
-        header.keeper_pid.store(me.as_raw_nonzero().get(), Ordering::Relaxed);
-        header.keeper_started.store(tree::started(me).unwrap_or(0), Ordering::Relaxed);
+        let (header, me) = (map.header(), rustix::process::getpid().as_raw_nonzero().get());
+        header.keeper_pid.store(me, Ordering::Relaxed);
+        header.keeper_started.store(Process::of(me).map_or(0, |process| process.start), Ordering::Relaxed);
         let boot = boot_id().unwrap_or_default();
         for (field, half) in header.boot.iter().zip(boot.as_chunks().0) {
             field.store(u64::from_ne_bytes(*half), Ordering::Relaxed);

@@ -249,8 +249,7 @@ fn answer(connection: u64, request: Request<'_>, outbox: &mut Outbox, terminal: 
         Request::Signal { signal, whom } => terminal.signal(signal, whom),
         Request::Tty { req } => outbox.put(&terminal.tty(req)),
         Request::Processes { req } => {
-            let pids =
-                tree::descendants().into_iter().map(|process| process.pid.as_raw_nonzero().get()).collect();
+            let pids = tree::descendants().into_iter().map(|stat| stat.process.pid).collect();
             outbox.put(&Event::Processes { req, pids });
         }
     }

@@ -23,6 +23,7 @@ fn check(preset: &str, shown: Shown<'_>, means: Option<(Meaning, &str)>) {
             Sign::Status => shown.status,
             Sign::Title => shown.title,
             Sign::Screen | Sign::Bottom => shown.bottom,
+            Sign::Progress => "",
         };
         Regex::new(&rule.matches).unwrap().is_match(text)
     });

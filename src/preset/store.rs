@@ -15,12 +15,13 @@ use super::{
     trust::{Trust, TrustError, Trusted, digest},
 };
 
-const EMBEDDED: [(&str, &str); 12] = [
+const EMBEDDED: [(&str, &str); 13] = [
     ("amp", include_str!("../../presets/amp.json")),
     ("claude", include_str!("../../presets/claude.json")),
     ("codex", include_str!("../../presets/codex.json")),
     ("copilot", include_str!("../../presets/copilot.json")),
     ("crush", include_str!("../../presets/crush.json")),
+    ("fake-agent", include_str!("../../presets/fake-agent.json")),
     ("gemini", include_str!("../../presets/gemini.json")),
     ("goose", include_str!("../../presets/goose.json")),
     ("opencode", include_str!("../../presets/opencode.json")),

@@ -5,10 +5,7 @@ use std::{path::PathBuf, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    again::{Asked, Restarted},
-    host::Process,
-};
+use super::again::{Asked, Restarted};
 use crate::{
     child::{
         owner::Owner,
@@ -17,6 +14,7 @@ use crate::{
     },
     id::{Caller, ChildId, RootId, Size, TokenHash},
     preset::OnExit,
+    proc::Process,
 };
 
 /// See the module. Fields may be added with a default; none is ever taken away.

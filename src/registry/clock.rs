@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use super::roots::boot;
+use crate::proc::boot_name;
 
 /// When something is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,12 +22,12 @@ impl Deadline {
     /// So long from now.
     pub(super) fn after(left: Duration) -> Deadline {
         let ms = |since: Duration| (since + left).as_millis() as u64;
-        Deadline { boot: boot(), up_ms: ms(up()), wall_ms: ms(wall()) }
+        Deadline { boot: boot_name(), up_ms: ms(up()), wall_ms: ms(wall()) }
     }
 
     /// How long until then.
     pub(super) fn left(&self) -> Duration {
-        self.left_at(&boot(), up(), wall())
+        self.left_at(&boot_name(), up(), wall())
     }
 
     fn left_at(&self, boot: &str, up: Duration, wall: Duration) -> Duration {

@@ -40,15 +40,17 @@ impl Registry {
         Ok(self.answering(&to.child, receipt))
     }
 
-    /// Presses keys, in their turn. They answer what is on the screen now, and are not kept for another broker.
+    /// Presses keys, in their turn. They answer what is on the screen now, and are not kept for another broker. Given the
+    /// hash of a question, they are pressed only if it is the one that is asked then.
     pub async fn keys(
         &self,
         to: &Found,
         keys: Vec<String>,
+        prompt: Option<String>,
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        let receipt = self.send(&to.child, to.child.keys(keys)?, writer, wait).await?;
+        let receipt = self.send_if(&to.child, to.child.keys(keys)?, prompt, writer, wait).await?;
         Ok(self.answering(&to.child, receipt))
     }
 
@@ -68,9 +70,20 @@ impl Registry {
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
+        self.send_if(child, what, None, writer, wait).await
+    }
+
+    async fn send_if(
+        &self,
+        child: &Child,
+        what: What,
+        prompt: Option<String>,
+        writer: Writer,
+        wait: Duration,
+    ) -> Result<Receipt, NotSent> {
         let (registry, child) = (self.clone(), child.clone());
         let queued = tokio::spawn(async move {
-            let job = Job { id: registry.next_delivery(), writer, what, begun: 0 };
+            let job = Job { id: registry.next_delivery(), writer, what, begun: 0, prompt };
             if matches!(job.what, What::Message(_)) {
                 registry.remember(child.id(), &job).await?;
                 fault::point!("send.journaled");

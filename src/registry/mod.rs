@@ -6,7 +6,6 @@ mod birth;
 pub mod board;
 mod callers;
 mod clock;
-pub mod host;
 pub mod inbox;
 mod launch;
 mod ledger;
@@ -203,7 +202,7 @@ impl Registry {
             limits,
             orphans,
             journal,
-            boot: roots::boot(),
+            boot: crate::proc::boot_name(),
             state: Mutex::default(),
             desk: tokio::sync::Mutex::default(),
             mending: tokio::sync::Mutex::default(),

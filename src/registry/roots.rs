@@ -1,17 +1,18 @@
 //! Roots: which host holds which, who inherits one whose host has died, and what becomes of a tree that nobody holds.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, SystemTime},
 };
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Registry, State, birth::Seat, host::Process};
+use super::{Registry, State, birth::Seat};
 use crate::{
     id::{Caller, ChildId, RootId},
     journal::Change,
+    proc::Process,
 };
 
 /// What becomes of a tree whose host is gone. Whoever runs compere sets it in `config.json`.
@@ -189,12 +190,6 @@ impl State {
              all, stop ends what you do not need"
         ))
     }
-}
-
-/// The kernel's name for the time since it started; nothing where it tells none.
-pub(super) fn boot() -> String {
-    let id = std::fs::read_to_string(PathBuf::from("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
-    id.trim().to_owned()
 }
 
 #[cfg(test)]

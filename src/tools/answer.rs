@@ -163,6 +163,8 @@ pub(super) struct ChildRow {
     pub(super) state: String,
     why: String,
     since_s: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<Value>,
     owner: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner_who: Option<String>,
@@ -208,6 +210,7 @@ impl ChildRow {
             state: status.state.to_string(),
             why: status.why.clone(),
             since_s: age(status.since),
+            prompt: prompt(&status),
             owner: status.owner.word(),
             owner_who: owner_who(&status),
             owner_since_s: age(status.owner.since()),
@@ -228,6 +231,11 @@ impl ChildRow {
             emulator_resets: status.emulator_resets,
         }
     }
+}
+
+/// What a child asks, as every answer shows it: its text, its choices, and the hash that send_keys takes.
+pub(super) fn prompt(status: &Status) -> Option<Value> {
+    status.prompt.as_ref().map(|prompt| json!(prompt))
 }
 
 fn owner_who(status: &Status) -> Option<String> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Server,
-    answer::{BYTES, MAX_BYTES, text},
+    answer::{BYTES, MAX_BYTES, prompt, text},
     error::{Answer, ToolError},
 };
 use crate::{
@@ -86,8 +86,9 @@ fn screen(found: &Found, shown: &Shown, bytes: usize) -> CallToolResult {
     } else {
         String::new()
     };
+    let asks = status.prompt.as_ref().map(|prompt| format!(" · prompt {}", prompt.hash)).unwrap_or_default();
     let mut head = format!(
-        "[{} {} · screen {}x{} · cursor {},{}{alternate}{history} · {}: {} · owner {} · version {} · offset {}]",
+        "[{} {} · screen {}x{} · cursor {},{}{alternate}{history} · {}: {}{asks} · owner {} · version {} · offset {}]",
         found.node.id,
         found.node.name,
         shown.size.rows,
@@ -125,6 +126,7 @@ fn screen(found: &Found, shown: &Shown, bytes: usize) -> CallToolResult {
         "state": status.state.word(),
         "owner": status.owner.word(),
         "title": status.title,
+        "prompt": prompt(&status),
     });
     text(format!("{head}\n{body}"), object(figures))
 }
@@ -148,8 +150,7 @@ fn stream(found: &Found, streamed: &Streamed, asked: Option<i64>) -> CallToolRes
     if streamed.redraws {
         head += "\n[this program redraws its screen: mode screen tells more]";
     }
-    let figures =
-        json!({"from": from, "next": next, "end": end, "dropped": dropped, "state": status.state.word()});
+    let figures = json!({"from": from, "next": next, "end": end, "dropped": dropped, "state": status.state.word(), "prompt": prompt(&status)});
     text(format!("{head}\n{}", streamed.text), object(figures))
 }
 

@@ -23,12 +23,15 @@ pub(super) struct SendKeys {
     /// Keys in order: Enter, Escape, Tab, S-Tab, Space, Backspace, Delete, Up, Down, Left, Right, Home, End, PageUp,
     /// PageDown, F1 to F12, C-c (Ctrl), M-x (Alt), or a single character.
     keys: Vec<String>,
+    /// The `hash` of the prompt they answer: refused if by then something else is asked, or nothing. Safer.
+    prompt: Option<String>,
 }
 
 #[tool_router(router = send_keys_router, vis = "pub(super)")]
 impl Server {
     /// Press keys in a child's terminal, one by one: to answer a dialog, move in a menu, interrupt. Look with
-    /// read_output first, and again after. For text use send_message_to. Refused while a person holds the input.
+    /// read_output first, and again after; give `prompt` when you answer one. For text use send_message_to. Refused while
+    /// a person holds the input.
     #[tool(annotations(
         title = "Press keys",
         read_only_hint = false,
@@ -47,7 +50,7 @@ impl Server {
                 "Wait until they give it back; a message would be held for then.",
             ));
         }
-        let receipt = self.registry.keys(&found, ask.keys, self.writer(), patience(None)).await?;
+        let receipt = self.registry.keys(&found, ask.keys, ask.prompt, self.writer(), patience(None)).await?;
         Ok(receipt_answer(&found, &receipt, self.writer()))
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use rmcp::{handler::server::wrapper::Parameters, model::CallToolResult, schemars, tool, tool_router};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Server,
-    answer::{age, is_zero, record},
+    answer::{age, is_zero, prompt, record},
     error::Answer,
 };
 use crate::{
@@ -41,6 +42,8 @@ pub(super) struct ReceiptRow {
     owner: &'static str,
     owner_since_s: u64,
     state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<Value>,
 }
 
 #[tool_router(router = send_message_to_router, vis = "pub(super)")]
@@ -96,5 +99,6 @@ pub(super) fn receipt_answer(found: &Found, receipt: &Receipt, writer: Writer) -
         owner: status.owner.word(),
         owner_since_s: age(status.owner.since()),
         state: status.state.to_string(),
+        prompt: prompt(&status),
     })
 }

@@ -9,11 +9,12 @@ use rmcp::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
     Server,
-    answer::{ReportRow, record},
+    answer::{ReportRow, prompt, record},
     error::{Answer, ToolError},
 };
 use crate::{
@@ -72,6 +73,8 @@ struct Answered {
     state: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -198,7 +201,7 @@ impl Server {
             },
             Woke::Idle(child) => self.of("idle", child),
             Woke::NeedsInput(child) => Answered {
-                next: Some("read_output shows what it asks; send_keys answers."),
+                next: Some("send_keys answers it: give the prompt's hash, so that nothing else is answered."),
                 ..self.of("needs_input", child)
             },
             Woke::Exited(child) => self.of("exited", child),
@@ -220,6 +223,7 @@ impl Server {
             child: Some(child.to_string()),
             name: found.map(|found| found.node.name),
             state: status.as_ref().map(|status| status.state.to_string()),
+            prompt: status.as_ref().and_then(prompt),
             why: status.map(|status| status.why),
             ..Answered::default()
         }

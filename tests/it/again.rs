@@ -7,7 +7,7 @@ use crate::support::{Answer, Client, Company, Real, sh};
 
 impl Company {
     /// A preset of the user's.
-    fn preset(&self, name: &str, preset: Value) {
+    pub(crate) fn preset(&self, name: &str, preset: Value) {
         let dir = self.dir().join("presets");
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join(format!("{name}.json")), preset.to_string()).unwrap();

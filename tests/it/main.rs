@@ -11,9 +11,11 @@ mod history;
 
 mod adoption;
 mod again;
+mod asks;
 mod boundary;
 mod cli;
 mod ends;
+mod fake_agent;
 mod front;
 mod frozen;
 mod hostile;

@@ -96,7 +96,7 @@ impl Terminal {
                 let what =
                     if keys { What::Keys(vec![id.to_string()]) } else { What::Message(id.to_string()) };
                 assert_eq!(
-                    self.queue.push(Job { id: DeliveryId(id), writer, what, begun: 0 }),
+                    self.queue.push(Job { id: DeliveryId(id), writer, what, begun: 0, prompt: None }),
                     Ok(self.queue.len() - 1)
                 );
                 self.sent.insert(id, Sent { writer, keys, strokes: None, begun: 0, outcome: None });
@@ -144,7 +144,8 @@ impl Terminal {
         self.act(done);
         loop {
             let end = Offset(self.sent.len() as u64);
-            let scene = Scene { owner: &self.owner, state: &self.state, settled: self.settled, end };
+            let scene =
+                Scene { owner: &self.owner, state: &self.state, settled: self.settled, end, asks: None };
             let Some(next) = self.queue.advance(scene, self.now) else { break };
             self.act(Some(next));
         }

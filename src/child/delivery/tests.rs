@@ -12,7 +12,7 @@ fn write(bytes: &[u8], last: bool, id: u64, stroke: u32) -> Do {
 }
 
 fn job(id: u64, writer: Writer, what: What) -> Job {
-    Job { id: DeliveryId(id), writer, what, begun: 0 }
+    Job { id: DeliveryId(id), writer, what, begun: 0, prompt: None }
 }
 
 struct Played {
@@ -20,13 +20,14 @@ struct Played {
     owner: Owner,
     state: State,
     settled: bool,
+    asks: Option<&'static str>,
     now: Instant,
 }
 
 impl Played {
     fn new(state: State) -> Self {
         let owner = Owner::Orchestrator { since: SystemTime::UNIX_EPOCH };
-        Played { queue: Queue::default(), owner, state, settled: true, now: Instant::now() }
+        Played { queue: Queue::default(), owner, state, settled: true, asks: None, now: Instant::now() }
     }
 
     fn message(&mut self, id: u64, writer: Writer) -> &mut Self {
@@ -35,7 +36,13 @@ impl Played {
     }
 
     fn next(&mut self) -> Option<Do> {
-        let scene = Scene { owner: &self.owner, state: &self.state, settled: self.settled, end: Offset(5) };
+        let scene = Scene {
+            owner: &self.owner,
+            state: &self.state,
+            settled: self.settled,
+            end: Offset(5),
+            asks: self.asks,
+        };
         self.queue.advance(scene, self.now)
     }
 
@@ -212,4 +219,35 @@ fn the_queue_has_an_end() {
     large.message(1, Writer::Agent);
     let huge = What::Message("x".repeat(Queue::MAX_BYTES));
     assert!(large.queue.push(job(2, Writer::Agent, huge)).is_err());
+}
+
+#[test]
+fn keys_for_a_question_are_not_pressed_into_another() {
+    let answer = |asks| {
+        let mut played = Played::new(State::NeedsInput { what: "permission".into() });
+        let keys = What::Keys(vec!["1".into()]);
+        played.queue.push(Job { prompt: Some("aa".into()), ..job(1, Writer::Agent, keys) }).unwrap();
+        assert!(played.queue.compares());
+        assert_eq!(played.next(), Some(Do::AskTty));
+        assert!(matches!(played.queue.tty(TTY), Some(Do::Plan(..))));
+        let one = Stroke { bytes: b"1".into(), pause: Duration::ZERO };
+        let two = Stroke { bytes: b"\r".into(), pause: Duration::ZERO };
+        assert_eq!(played.queue.strokes(Ok(vec![one, two])), None);
+        // The screen may have changed while the terminal was asked.
+        played.asks = asks;
+        let first = played.next();
+        // What follows is one unit with it.
+        played.asks = None;
+        played.queue.written(played.now);
+        (first, played.next())
+    };
+    let (first, second) = answer(Some("aa"));
+    assert_eq!(first, Some(Do::Write { bytes: b"1".into(), last: false, stroke: None }));
+    assert_eq!(second, Some(Do::Write { bytes: b"\r".into(), last: true, stroke: None }));
+    for (asks, why) in [
+        (Some("bb"), "it asks something else now: prompt bb, and not aa"),
+        (None, "it asks nothing now, and not prompt aa"),
+    ] {
+        assert_eq!(answer(asks), (Some(Do::Finish(DeliveryId(1), Outcome::Refused(why.into()))), None));
+    }
 }

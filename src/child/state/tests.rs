@@ -1,7 +1,7 @@
 //! What a child is said to be doing, told step by step.
 
-use super::*;
-use crate::child::rules::Rule;
+use super::{rule::bottom, *};
+use crate::child::rules::{Rule, Sign};
 
 const CHILD: i32 = 100;
 
@@ -11,13 +11,15 @@ struct Told {
     screen: String,
     title: Option<String>,
     status: Option<String>,
+    msg: Option<String>,
+    progress: Option<String>,
 }
 
 impl Told {
     fn new(rules: Rules) -> Self {
         let start = Instant::now();
         let reducer = Reducer::new(&rules, CHILD, start);
-        Told { reducer, start, screen: String::new(), title: None, status: None }
+        Told { reducer, start, screen: String::new(), title: None, status: None, msg: None, progress: None }
     }
 
     fn at(&self, ms: u64) -> Instant {
@@ -47,8 +49,14 @@ impl Told {
 
     #[track_caller]
     fn is(&mut self, ms: u64, state: &str) -> &mut Self {
-        let look =
-            Look { screen: &self.screen, title: self.title.as_deref(), status: self.status.as_deref() };
+        let look = Look {
+            screen: &self.screen,
+            title: self.title.as_deref(),
+            status: self.status.as_deref(),
+            msg: self.msg.as_deref(),
+            progress: self.progress.as_deref(),
+            shades: &[],
+        };
         self.reducer.look(look, self.start + Duration::from_millis(ms));
         assert_eq!(self.reducer.state().to_string(), state, "at {ms} ms: {}", self.reducer.why());
         self
@@ -138,7 +146,8 @@ fn the_first_rule_that_holds_decides() {
     told.title = Some("✦ Working…".into());
     told.is(30, "busy");
     told.status = Some("blocked permission".into());
-    told.is(40, "needs_input (permission)");
+    told.is(40, "busy").is(640, "needs_input (permission)");
+    assert_eq!(told.reducer.why(), "its own status (OSC 7501) shows \"blocked permission\" (rule 1)");
 }
 
 #[test]
@@ -157,7 +166,7 @@ fn it_asks_to_look_again_until_nothing_can_change_by_waiting() {
     while let Some(due) = told.reducer.deadline() {
         let ms = (due - told.start).as_millis() as u64;
         assert!(ms > 10, "time moves on");
-        let look = Look { screen: "x", title: None, status: None };
+        let look = Look { screen: "x", ..Look::default() };
         told.reducer.look(look, due);
         looks += 1;
         assert!(looks < 20, "it never rests");
@@ -168,10 +177,10 @@ fn it_asks_to_look_again_until_nothing_can_change_by_waiting() {
 #[test]
 fn the_bottom_is_twelve_lines_that_are_not_blank() {
     let screen = (1..=20).map(|n| format!("{n}\n\n")).collect::<String>();
-    let lines: Vec<&str> = bottom(&screen).lines().filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = screen[bottom(&screen)..].lines().filter(|line| !line.is_empty()).collect();
     assert_eq!(lines.first(), Some(&"9"));
     assert_eq!(lines.last(), Some(&"20"));
-    assert_eq!(bottom("one\ntwo"), "one\ntwo");
+    assert_eq!((bottom("one\ntwo"), bottom(""), bottom("\n\n")), (0, 0, 0));
 }
 
 #[test]
@@ -203,11 +212,95 @@ fn a_question_that_was_answered_is_not_told_again_before_the_program_had_time_to
         Rules { rules: vec![asks, rule(Sign::Status, "^working", Meaning::Busy)], ..Rules::default() };
     let mut told = Told::new(rules);
     told.status = Some("blocked".into());
-    told.prints(10, "1. Yes").is(20, "needs_input (input)").types(100).is(110, "busy").is(399, "busy");
-    told.is(400, "needs_input (input)");
-    told.types(500);
+    told.prints(10, "1. Yes").is(20, "starting").is(620, "needs_input (input)");
+    told.types(700).is(710, "busy").is(999, "busy").is(1000, "busy");
+    assert!(!told.reducer.settled(told.at(1000)), "it asks again");
+    told.is(1600, "needs_input (input)");
+    told.types(2000);
     told.status = Some("working".into());
-    told.is(550, "busy");
+    told.is(2050, "busy");
     told.status = Some("blocked".into());
-    told.is(801, "needs_input (input)");
+    told.is(2301, "busy").is(2901, "needs_input (input)");
+}
+
+fn asks() -> Rules {
+    let dialog = Rule {
+        what: Some("permission".into()),
+        ..rule(Sign::Bottom, r"(?s)(?<prompt>Run .*Esc cancels)\z", Meaning::NeedsInput)
+    };
+    let says = Rule { what: Some("an answer".into()), ..rule(Sign::Status, "^blocked", Meaning::NeedsInput) };
+    let rules = vec![says, dialog, rule(Sign::Status, "^working", Meaning::Busy)];
+    Rules { rules, ..Rules::default() }
+}
+
+const DIALOG: &str = "model: 1. a list\nRun ls?\n❯ 1. Yes\n  2. No\nEsc cancels";
+
+#[test]
+fn a_question_is_told_when_it_is_drawn() {
+    let mut told = Told::new(asks());
+    told.status = Some("working".into());
+    told.prints(10, "working").is(20, "busy");
+    told.status = Some("blocked".into());
+    told.is(30, "busy");
+    assert!(!told.reducer.settled(told.at(30)), "and nothing is typed meanwhile");
+    told.prints(80, "Run ls?\n❯ 1. Yes\nEsc cancels").is(90, "busy").is(150, "busy");
+    told.prints(160, DIALOG).is(170, "busy").is(269, "busy").is(270, "needs_input (an answer)");
+    let prompt = told.reducer.prompt().unwrap().clone();
+    assert_eq!(prompt.text, "Run ls?\n❯ 1. Yes\n  2. No\nEsc cancels");
+    assert_eq!((prompt.choices.len(), prompt.choices[0].selected), (2, true));
+    // The selection moves.
+    told.prints(300, &DIALOG.replace("❯ 1.", "  1.").replace("  2.", "❯ 2."))
+        .is(310, "needs_input (an answer)");
+    assert_ne!(told.reducer.asks().unwrap().hash, prompt.hash, "what Enter would do is known at once");
+    assert_eq!(told.reducer.prompt(), Some(&prompt));
+    told.is(410, "needs_input (an answer)");
+    assert_eq!(told.reducer.prompt(), told.reducer.asks());
+    told.status = Some("working".into());
+    told.prints(500, "working").is(510, "busy");
+    assert_eq!((told.reducer.prompt(), told.reducer.asks()), (None, None));
+}
+
+#[test]
+fn what_the_program_says_that_it_asks_belongs_to_the_question() {
+    let mut told = Told::new(asks());
+    (told.status, told.msg) = (Some("blocked".into()), Some("approve Bash: ls".into()));
+    told.prints(10, DIALOG).is(20, "starting").is(120, "needs_input (an answer)");
+    assert!(told.reducer.prompt().unwrap().text.starts_with("approve Bash: ls\n\nRun ls?\n"));
+}
+
+#[test]
+fn a_question_that_never_stands_still_is_told_all_the_same() {
+    let mut told = Told::new(asks());
+    let mut seen = Vec::new();
+    for tick in 0..60 {
+        let at = 100 + tick * 50;
+        told.prints(at, &DIALOG.replace("Run ls", &format!("Run ls {tick}")));
+        told.reducer.look(Look { screen: &told.screen, ..Look::default() }, told.at(at));
+        seen.extend(told.reducer.prompt().map(|prompt| prompt.hash.clone()));
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 2, "once a second");
+}
+
+#[test]
+fn progress_is_a_sign() {
+    let rules = vec![rule(Sign::Progress, "^(?:running|indeterminate)", Meaning::Busy)];
+    let mut told = Told::new(Rules { rules, silence_is_idle: true, ..Rules::default() });
+    told.prints(10, "x").is(2000, "idle");
+    told.progress = Some("running 50".into());
+    told.is(2010, "busy").is(60_000, "busy");
+    assert_eq!(told.reducer.why(), "its progress (OSC 9;4) shows \"running 50\" (rule 1)");
+    told.progress = None;
+    told.is(60_010, "idle");
+}
+
+#[test]
+fn a_reason_is_told_once_and_not_at_every_tick_of_a_clock() {
+    let rules = vec![rule(Sign::Bottom, r"\(\d+s · esc to interrupt\)", Meaning::Busy)];
+    let mut told = Told::new(Rules { rules, ..Rules::default() });
+    told.prints(10, "Working (1s · esc to interrupt)").is(20, "busy");
+    let why = told.reducer.why().to_owned();
+    assert_eq!(why, "its screen shows \"(1s · esc to interrupt)\" (rule 1)");
+    told.prints(1010, "Working (2s · esc to interrupt)").is(1020, "busy");
+    assert_eq!(told.reducer.why(), why);
 }

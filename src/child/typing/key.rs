@@ -46,6 +46,11 @@ pub fn keys(names: &[String], app_cursor: bool) -> Result<Vec<Vec<u8>>, KeyError
     names.iter().enumerate().map(key).collect()
 }
 
+/// Whether these are the bytes of a key that moves about, such as an arrow or Tab, and so decides nothing.
+pub fn moves(bytes: &[u8]) -> bool {
+    matches!(bytes, b"\t" | [b'\x1b', b'[' | b'O', _, ..])
+}
+
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Modifiers {
     shift: bool,
@@ -294,6 +299,25 @@ mod tests {
             let error = keys(&["Enter".to_string(), bad.to_string()], false).unwrap_err();
             assert_eq!(error, KeyError::Unknown { index: 1, key: bad.to_string() });
             assert!(error.to_string().contains("send_message_to"));
+        }
+    }
+
+    #[test]
+    fn keys_that_move_about_are_told_from_those_that_answer() {
+        for (name, moving) in [
+            ("Up", true),
+            ("C-Left", true),
+            ("Tab", true),
+            ("S-Tab", true),
+            ("PageDown", true),
+            ("Enter", false),
+            ("Escape", false),
+            ("Space", false),
+            ("1", false),
+            ("M-[", false),
+            ("C-c", false),
+        ] {
+            assert_eq!(moves(&keys(&[name.into()], false).unwrap()[0]), moving, "{name}");
         }
     }
 

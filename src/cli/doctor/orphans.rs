@@ -14,7 +14,7 @@ use crate::{
         self, Ring,
         wire::{Decoder, Event, Request, VERSION, Whom},
     },
-    registry::host::lineage,
+    proc::lineage,
 };
 
 /// Killing a tree of processes takes milliseconds; a machine that swaps may need seconds.

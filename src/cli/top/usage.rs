@@ -3,9 +3,10 @@
 
 use std::{
     collections::HashMap,
-    fs,
     time::{Duration, Instant},
 };
+
+use crate::proc::{self, Stat};
 
 /// What a child's processes use together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -14,17 +15,6 @@ pub(super) struct Usage {
     pub(super) cpu: f32,
     /// Resident bytes; what two processes share counts twice.
     pub(super) memory: u64,
-}
-
-/// One process, as the kernel tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stat {
-    parent: i32,
-    /// Time on a processor, in the kernel's ticks.
-    ticks: u64,
-    /// When it was started: with the number, this names a process for ever.
-    started: u64,
-    pages: u64,
 }
 
 /// Looks now and again, and remembers the last look.
@@ -85,7 +75,7 @@ fn usage(
         };
         whose.extend(way.drain(..).map(|pid| (pid, found)));
         let Some(child) = found else { continue };
-        let before = last.get(pid).filter(|before| before.started == stat.started);
+        let before = last.get(pid).filter(|before| before.process == stat.process);
         // Whoever is new since the last look has used all its time since then.
         let used = stat.ticks - before.map_or(0, |before| before.ticks.min(stat.ticks));
         let usage = usage.entry(child).or_default();
@@ -96,42 +86,16 @@ fn usage(
 }
 
 fn processes() -> HashMap<i32, Stat> {
-    let Ok(proc) = fs::read_dir("/proc") else { return HashMap::new() };
-    let numbers = proc.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let stat = |pid: i32| {
-        let line = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        Some((pid, parse(&String::from_utf8_lossy(&line))?))
-    };
-    numbers.filter_map(stat).collect()
-}
-
-/// `proc_pid_stat(5)`: the name in parentheses may hold anything, so the fields begin after the last one.
-fn parse(line: &str) -> Option<Stat> {
-    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    Some(Stat {
-        parent: fields.get(1)?.parse().ok()?,
-        ticks: number(11)? + number(12)?,
-        started: number(19)?,
-        pages: number(21)?,
-    })
+    proc::all().filter_map(|pid| Some((pid, Stat::of(pid)?))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_line_of_proc_is_read_whatever_the_process_calls_itself() {
-        let line = "7 (a) R 1 (b) S 5 6 6 0 -1 4 0 0 0 0 30 12 1 1 20 0 1 0 8913 1000 77 0\n";
-        assert_eq!(parse(line), Some(Stat { parent: 5, ticks: 42, started: 8913, pages: 77 }));
-        for line in ["", "7", "7 (a", "7 (a)", "7 (a) S 5 6 6 0 -1 4 0 0 0 0 30 12"] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
-
     fn stat(parent: i32, ticks: u64) -> Stat {
-        Stat { parent, ticks, started: 1, pages: 10 }
+        let process = proc::Process { pid: 0, start: 1 };
+        Stat { process, parent, group: 0, alive: true, ticks, pages: 10 }
     }
 
     #[test]
@@ -146,7 +110,10 @@ mod tests {
             (31, stat(30, 60)),
             (40, stat(1, 50)),
         ]);
-        let last = HashMap::from([(21, stat(20, 40)), (31, Stat { started: 0, ..stat(30, 50) })]);
+        let last = HashMap::from([
+            (21, stat(20, 40)),
+            (31, Stat { process: proc::Process { pid: 0, start: 0 }, ..stat(30, 50) }),
+        ]);
         let of = usage(&now, &last, &[(1, 20), (2, 30)], Some(100.0), 4096);
         assert_eq!(of[&1], Usage { cpu: 67.0, memory: 30 * 4096 }, "its keeper's keeper is below it");
         assert_eq!(of[&2], Usage { cpu: 60.0, memory: 10 * 4096 }, "the number was used again");

@@ -267,8 +267,8 @@ fn a_list_of_the_trusted_that_cannot_be_read_trusts_nobody() {
 #[test]
 fn an_unknown_name_brings_the_nearest_and_all() {
     let presets = Presets::load(PresetDirs::default());
-    let all =
-        "there are amp, claude, codex, copilot, crush, gemini, goose, opencode, pi, python, qwen, shell";
+    let all = "there are amp, claude, codex, copilot, crush, fake-agent, gemini, goose, opencode, pi, python, qwen, \
+               shell";
     for (name, text) in [
         ("cluade", format!("no preset is named \"cluade\" (perhaps claude?); {all}")),
         ("Codex", format!("no preset is named \"Codex\" (perhaps codex?); {all}")),

@@ -1,6 +1,6 @@
 //! What a keeper holds for a broker that comes back knowing nothing: who the child is, who kept it, and the screen.
 
-use compere::keeper::boot_id;
+use compere::proc::boot_id;
 use serde_json::json;
 
 use super::*;

@@ -1,0 +1,144 @@
+//! A preset's rules, compiled, and where on what is seen they hold. Knows no time and draws no conclusion.
+
+use std::ops::Range;
+
+use regex::Regex;
+
+use super::Look;
+use crate::child::{
+    prompt::{Place, Prompt},
+    rules::{Meaning, Rule, Sign},
+};
+
+/// One rule, ready to be tried.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    /// Which of the preset's it is, from 1.
+    pub(super) number: usize,
+    pub(super) on: Sign,
+    pub(super) pattern: Regex,
+    pub(super) meaning: Meaning,
+    pub(super) what: String,
+    /// Whether it says where a question lies.
+    places: bool,
+}
+
+impl Compiled {
+    /// None if the pattern does not compile: a preset's are checked when it is read.
+    pub(super) fn new(index: usize, rule: &Rule) -> Option<Self> {
+        let pattern = Regex::new(&rule.matches).ok()?;
+        Some(Compiled {
+            number: index + 1,
+            on: rule.on,
+            places: pattern.capture_names().any(|name| name == Some("prompt")),
+            pattern,
+            meaning: rule.state,
+            what: rule.what.clone().unwrap_or_else(|| "input".into()),
+        })
+    }
+
+    pub(super) fn holds(&self, look: Look<'_>) -> bool {
+        self.on.text(look).is_some_and(|text| self.pattern.is_match(text))
+    }
+
+    /// What is there, in a line, as far as it is short.
+    pub(super) fn shows(&self, look: Look<'_>) -> Option<String> {
+        const LONGEST: usize = 60;
+        let text = self.on.text(look)?;
+        let found = self.pattern.captures(text)?;
+        let found = match self.on {
+            Sign::Screen | Sign::Bottom => found.name("prompt").or_else(|| found.get(0))?.as_str(),
+            // These are short: all of it tells more.
+            Sign::Title | Sign::Status | Sign::Progress => text,
+        };
+        let mut lines = found.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let more = lines.next().is_some() || first.chars().count() > LONGEST;
+        let first: String = first.chars().take(LONGEST).collect();
+        Some(format!("{first}{}", if more { "…" } else { "" }))
+    }
+
+    /// Where it looks and what it found there, for a reader.
+    pub(super) fn why(&self, look: Look<'_>) -> String {
+        let (word, number) = (self.on.word(), self.number);
+        format!("its {word} shows {:?} (rule {number})", self.shows(look).unwrap_or_default())
+    }
+
+    /// Where on the screen it says that the question is, and its row of choices.
+    fn place(&self, look: Look<'_>) -> Option<(Range<usize>, Option<Range<usize>>)> {
+        let from = match self.on {
+            Sign::Screen => 0,
+            Sign::Bottom => bottom(look.screen),
+            _ => return None,
+        };
+        let found = self.pattern.captures(look.screen.get(from..)?)?;
+        let moved = |range: Range<usize>| range.start + from..range.end + from;
+        let row = found.name("choices").map(|row| moved(row.range()));
+        let place = match (found.name("prompt"), self.on) {
+            (Some(prompt), _) => moved(prompt.range()),
+            (None, Sign::Screen) => lines(look.screen, moved(found.get(0)?.range())),
+            (None, _) => from..look.screen.len(),
+        };
+        Some((place, row))
+    }
+}
+
+/// What is asked, by the rule that says so, and whether a rule says where it stands. Else it is read at the bottom.
+pub(super) fn question(rules: &[Compiled], decides: &Compiled, look: Look<'_>) -> (Prompt, bool) {
+    let own = decides.place(look);
+    let other = || {
+        let places = |rule: &&Compiled| rule.meaning == Meaning::NeedsInput && rule.places;
+        rules.iter().filter(places).find_map(|rule| rule.place(look))
+    };
+    let found = own.or_else(other);
+    let located = found.is_some();
+    let (at, row) = found.unwrap_or_else(|| (bottom(look.screen)..look.screen.len(), None));
+    let pair = |range: Range<usize>| (range.start, range.end);
+    let says = look.msg.filter(|_| decides.on == Sign::Status);
+    let place = Place { screen: look.screen, at: pair(at), row: row.map(pair), shades: look.shades, says };
+    (Prompt::read(&place), located)
+}
+
+impl Sign {
+    /// Where a rule looks, in a word for a reader.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Sign::Screen | Sign::Bottom => "screen",
+            Sign::Title => "title",
+            Sign::Status => "own status (OSC 7501)",
+            Sign::Progress => "progress (OSC 9;4)",
+        }
+    }
+
+    /// What is there.
+    fn text(self, look: Look<'_>) -> Option<&str> {
+        match self {
+            Sign::Screen => Some(look.screen),
+            Sign::Bottom => look.screen.get(bottom(look.screen)..),
+            Sign::Title => look.title,
+            Sign::Status => look.status,
+            Sign::Progress => look.progress,
+        }
+    }
+}
+
+/// Where the last twelve lines that are not blank begin.
+pub(super) fn bottom(screen: &str) -> usize {
+    let text = screen.trim_end();
+    let (mut end, mut lines) = (text.len(), 0);
+    for (at, _) in text.rmatch_indices('\n') {
+        lines += usize::from(!text[at + 1..end].trim().is_empty());
+        end = at;
+        if lines == 12 {
+            return at + 1;
+        }
+    }
+    0
+}
+
+/// The whole lines of a piece.
+fn lines(text: &str, piece: Range<usize>) -> Range<usize> {
+    let start = text[..piece.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[piece.end..].find('\n').map_or(text.len(), |newline| piece.end + newline);
+    start..end
+}

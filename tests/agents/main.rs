@@ -1,0 +1,202 @@
+//! The real agents' programs, offline, against a model of our own: `cargo test --test agents -- --tries N [--list]
+//! [--at-once N] [--trace DIR] [--write] [PROGRAM…] [PART OF A CELL'S NAME…]`. Without --tries and names it only tests
+//! what judges, and says that the programs were not tried: a plain `cargo test` has no programs. No retries.
+
+#![allow(clippy::unwrap_used, reason = "a lock that is poisoned ends the run, as it should")]
+
+mod judge;
+mod table;
+
+mod host;
+#[path = "../it/support/leftovers.rs"]
+#[allow(dead_code, reason = "it has more than is needed here")]
+mod leftovers;
+mod model;
+mod programs;
+mod stage;
+
+mod bench;
+mod cells;
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::{Command, ExitCode},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use bench::Bench;
+use judge::Verdict;
+use model::Model;
+use programs::{PROGRAMS, Program};
+use stage::Stage;
+use table::{Matrix, Tally};
+
+/// The program under test.
+pub(crate) const COMPERE: &str = env!("CARGO_BIN_EXE_compere");
+
+/// What the command line asks for.
+struct Args {
+    /// Whether any program is to be tried.
+    run: bool,
+    tries: usize,
+    list: bool,
+    at_once: usize,
+    trace: Option<PathBuf>,
+    names: Vec<String>,
+}
+
+impl Args {
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
+        let mut args = Args { run: false, tries: 3, list: false, at_once: 3, trace: None, names: Vec::new() };
+        while let Some(word) = words.next() {
+            let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or("a number is missing");
+            match &*word {
+                "--tries" => {
+                    args.tries = number()?;
+                    args.run = true;
+                }
+                "--at-once" => args.at_once = number()?,
+                "--list" => args.list = true,
+                "--trace" => args.trace = Some(words.next().ok_or("a directory is missing")?.into()),
+                // What `cargo test` hands to every test binary.
+                "--nocapture" | "--quiet" | "-q" => {}
+                flag if flag.starts_with('-') => return Err(format!("{flag} is unknown")),
+                _ => {
+                    args.names.push(word);
+                    args.run = true;
+                }
+            }
+        }
+        Ok(args)
+    }
+
+    fn wants_program(&self, program: Program) -> bool {
+        let mut named = self.names.iter().filter(|name| Program::named(name).is_some()).peekable();
+        named.peek().is_none() || named.any(|name| name == program.name)
+    }
+
+    fn wants_cell(&self, cell: &str) -> bool {
+        let mut named = self.names.iter().filter(|name| Program::named(name).is_none()).peekable();
+        named.peek().is_none() || named.any(|name| cell.contains(name.as_str()))
+    }
+}
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(why) => {
+            say(&format!(
+                "{why}; there are --tries N, --at-once N, --trace DIR, --list, programs and parts of names"
+            ));
+            return ExitCode::FAILURE;
+        }
+    };
+    if args.list {
+        PROGRAMS.iter().for_each(|program| say(program.name));
+        cells::CELLS.iter().for_each(|cell| say(&format!("    {}", cell.name)));
+        return ExitCode::SUCCESS;
+    }
+    if !args.run {
+        return self_test();
+    }
+    match run(&args) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(wrong) => {
+            say(&format!("{wrong} cells did not hold; see {}", bench::failures().display()));
+            ExitCode::FAILURE
+        }
+        Err(why) => {
+            say(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a plain `cargo test` does.
+fn self_test() -> ExitCode {
+    judge::self_test();
+    say("the judge's own test: ok");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agents/model.py");
+    match Command::new("python3").args([script, "--self-test"]).status() {
+        Ok(status) if status.success() => say("the model's own test: ok"),
+        Ok(_) => return ExitCode::FAILURE,
+        Err(error) => say(&format!("skipped: the model's own test (python3: {error})")),
+    }
+    say("skipped: the real agents' programs; `just agents` tries them");
+    ExitCode::SUCCESS
+}
+
+/// Tries what is asked for; answers how many cells did not hold.
+fn run(args: &Args) -> Result<usize, String> {
+    let programs: Vec<Program> =
+        PROGRAMS.into_iter().filter(|program| args.wants_program(*program)).collect();
+    if let Some(missing) = programs.iter().find(|program| program.version().is_none()) {
+        return Err(format!("{} is not installed: tests/agents/install", missing.name));
+    }
+    if let Some(dir) = &args.trace {
+        std::fs::create_dir_all(dir).map_err(|error| error.to_string())?;
+    }
+    stage::watch_signals().map_err(|error| error.to_string())?;
+    let _ = std::fs::remove_dir_all(bench::failures());
+    let model = Model::start(args.trace.as_deref())?;
+    let began = Instant::now();
+    let tallies: Mutex<Matrix> = Mutex::default();
+    let next = AtomicUsize::new(0);
+    let troubles = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..args.at_once {
+            scope.spawn(|| {
+                while let Some(program) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = try_program(*program, &model, args, &tallies) {
+                        say(&format!("{}: {why}", program.name));
+                        troubles.lock().unwrap().push(format!("{}: {why}", program.name));
+                    }
+                }
+            });
+        }
+    });
+    let tallies = tallies.into_inner().unwrap();
+    let cells: Vec<&str> =
+        cells::CELLS.iter().map(|cell| cell.name).filter(|cell| args.wants_cell(cell)).collect();
+    let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
+    say("");
+    table::matrix(&tallies, &cells, &names).iter().for_each(|line| say(line));
+    say(&format!("\n{} s in all", began.elapsed().as_secs()));
+    let wrong = tallies.values().filter(|tally| !tally.holds()).count();
+    Ok(wrong + troubles.into_inner().unwrap().len())
+}
+
+/// All cells with one program.
+fn try_program(program: Program, model: &Model, args: &Args, tallies: &Mutex<Matrix>) -> Result<(), String> {
+    let mut bench = Bench::new(program, Stage::new(model, &[program])?);
+    for cell in cells::CELLS.iter().filter(|cell| args.wants_cell(cell.name) && (cell.fits)(program)) {
+        let mut tally = Tally::default();
+        let began = Instant::now();
+        for number in 1..=args.tries {
+            bench.begin();
+            let verdict = (cell.run)(&mut bench).unwrap_or_else(Verdict::Wrong);
+            tally.add(&verdict);
+            if let Verdict::Lied(why) | Verdict::Wrong(why) = &verdict {
+                bench.failed(cell.name, number, why);
+            }
+        }
+        tally.seconds = began.elapsed().as_secs_f64();
+        let why = tally.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        say(&format!("{:9} {:25} {} ({:.0} s){why}", program.name, cell.name, tally.word(), tally.seconds));
+        tallies.lock().unwrap().insert((cell.name.to_owned(), program.name.to_owned()), tally);
+    }
+    let late = bench.afterwards();
+    bench.end()?;
+    if late.is_empty() { Ok(()) } else { Err(late.join("; ")) }
+}
+
+/// A line of the table, whose reader may have gone.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,73 @@
+//! What came of all tries, in numbers and in words.
+
+use std::collections::BTreeMap;
+
+use crate::judge::Verdict;
+
+/// What came of a cell with a program.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) tries: usize,
+    pub(crate) arrived: usize,
+    pub(crate) refused: usize,
+    pub(crate) lied: usize,
+    /// The first that did not hold, in words.
+    pub(crate) why: Option<String>,
+    /// Why the tries that are left out could not be made.
+    pub(crate) seconds: f64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, verdict: &Verdict) {
+        self.tries += 1;
+        match verdict {
+            Verdict::Arrived => self.arrived += 1,
+            Verdict::Refused(_) => self.refused += 1,
+            Verdict::Lied(why) => {
+                self.lied += 1;
+                self.why.get_or_insert_with(|| why.clone());
+            }
+            Verdict::Wrong(why) => {
+                self.why.get_or_insert_with(|| why.clone());
+            }
+        }
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.arrived + self.refused == self.tries
+    }
+
+    /// In a cell of a table.
+    pub(crate) fn word(&self) -> String {
+        let mut word = if self.refused == self.tries && self.tries > 0 {
+            format!("refused {}/{}", self.refused, self.tries)
+        } else {
+            format!("{}/{}", self.arrived, self.tries)
+        };
+        if self.refused > 0 && self.refused < self.tries {
+            word += &format!(", {} refused", self.refused);
+        }
+        if self.lied > 0 {
+            word += &format!(", {} lied", self.lied);
+        }
+        if self.holds() { word } else { format!("**{word}**") }
+    }
+}
+
+/// By cell, then by program.
+pub(crate) type Matrix = BTreeMap<(String, String), Tally>;
+
+/// The matrix as a table.
+pub(crate) fn matrix(tallies: &Matrix, cells: &[&str], programs: &[&str]) -> Vec<String> {
+    let mut lines =
+        vec![format!("| | {} |", programs.join(" | ")), format!("|---|{}", "---|".repeat(programs.len()))];
+    for cell in cells {
+        let words = programs.iter().map(|program| {
+            let tally = tallies.get(&((*cell).to_owned(), (*program).to_owned()));
+            tally.map_or_else(|| "–".to_owned(), Tally::word)
+        });
+        let words: Vec<String> = words.collect();
+        lines.push(format!("| {cell} | {} |", words.join(" | ")));
+    }
+    lines
+}
