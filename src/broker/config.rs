@@ -1,4 +1,4 @@
-//! What the user decides: limits, in a file of their own.
+//! What the user decides: limits, and what is run when they are needed, in a file of their own.
 
 use std::{
     io,
@@ -10,13 +10,15 @@ use etcetera::BaseStrategy;
 use crate::registry::{limits::Limits, roots::Orphans};
 
 /// What the user decides, in `config.json` of compere's configuration directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How many children there may be.
     pub limits: Limits,
     /// What becomes of a tree whose host is gone.
     pub orphans: Orphans,
+    /// The command that is run when a child begins to need a person, and its arguments; none if it is empty.
+    pub on_attention: Vec<String>,
 }
 
 /// Where the user's configuration is: `$XDG_CONFIG_HOME/compere` or `~/.config/compere`.

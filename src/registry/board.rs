@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -14,10 +13,7 @@ use super::{
     inbox::{Report, ReportStatus},
     rights::{self, Act},
 };
-use crate::{
-    child::Child,
-    id::{Caller, ChildId},
-};
+use crate::id::{Caller, ChildId};
 
 /// A child's newest report.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,24 +78,6 @@ impl Registry {
     /// Something has changed.
     pub(super) fn stir(&self) {
         self.0.pulse.send_modify(|beats| *beats += 1);
-    }
-
-    /// From here on, each change of this child is felt in the pulse.
-    pub(super) fn attend(&self, child: &Child) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (company, mut changes) = (Arc::downgrade(&self.0), child.changes());
-        self.stir();
-        runtime.spawn(async move {
-            loop {
-                let over = changes.borrow_and_update().state.ended();
-                let Some(registry) = company.upgrade().map(Registry) else { return };
-                registry.stir();
-                drop(registry);
-                if over || changes.changed().await.is_err() {
-                    return;
-                }
-            }
-        });
     }
 }
 

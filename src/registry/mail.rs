@@ -67,7 +67,10 @@ impl Registry {
     /// and on its way there even if nobody waits for that.
     pub async fn report(&self, caller: Caller, letter: Letter) -> Result<(u64, Caller), NotReported> {
         let Caller::Child(from) = caller else { return Err(NotReported::NoParent) };
-        self.file(from, letter, Vec::new()).await
+        let (status, message) = (letter.status, letter.message.clone());
+        let (number, to) = self.file(from, letter, Vec::new()).await?;
+        self.reported_to(from, to, status, &message);
+        Ok((number, to))
     }
 
     /// The same, and in one step with it something else that must be remembered if and only if the report is.

@@ -2,6 +2,7 @@
 //! held for moments and never across an await. Knows no protocol and types nothing itself.
 
 mod again;
+pub mod attention;
 mod birth;
 pub mod board;
 mod callers;
@@ -73,6 +74,8 @@ struct Shared {
     spawned: watch::Sender<()>,
     /// Ticks when something of a board may have changed.
     pulse: watch::Sender<u64>,
+    /// Who hears of children that need a person.
+    told: attention::Told,
 }
 
 #[derive(Debug, Default)]
@@ -209,6 +212,7 @@ impl Registry {
             restarts: tokio::sync::Mutex::default(),
             spawned: watch::channel(()).0,
             pulse: watch::channel(0).0,
+            told: attention::Told::default(),
         }))
     }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{
     Facts, Member, Registry,
+    attention::Need,
     birth::{Birth, Seat},
     board::newest,
     inbox::{Inbox, Report},
@@ -221,6 +222,7 @@ impl Registry {
             "{id} ({name}) was lost: {why}. This is compere's word, not the child's. Nothing of its output is \
              left.{session}"
         );
+        self.tell_of(id, Need::Lost, why.to_owned());
         self.tell_parent(id, message, gone).await;
         let mut state = self.state();
         self.forget(&mut state, id);
@@ -265,7 +267,7 @@ impl Registry {
                 if dead.is_none() {
                     self.0.journal.note(Change::event(id, "adopted", "by a new broker"));
                 }
-                self.attend(&child);
+                self.attend(&child, birth.asks);
                 if let Some(member) = self.state().members.get_mut(&id) {
                     member.child = Some(child);
                 }
@@ -334,6 +336,7 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         asked: None,
         on_exit: None,
         restarted: None,
+        asks: None,
     }
 }
 

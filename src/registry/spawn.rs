@@ -292,7 +292,7 @@ impl Registry {
             let _ = child.stop(Duration::ZERO).await;
             return Err(SpawnError::CallerEnded);
         };
-        self.attend(&child);
+        self.attend(&child, None);
         fault::point!("spawn.kept");
         let message = match resolved.message_typed {
             None => None,
@@ -355,6 +355,7 @@ impl Registry {
             asked,
             on_exit,
             restarted,
+            asks: None,
         };
         let row = serde_json::to_value(&birth).unwrap_or_default();
         member.birth = Some(row.clone());

@@ -12,6 +12,7 @@ mod history;
 mod adoption;
 mod again;
 mod asks;
+mod attention;
 mod boundary;
 mod cli;
 mod ends;
