@@ -7,7 +7,7 @@ use std::{
 
 use etcetera::BaseStrategy;
 
-use crate::registry::{limits::Limits, roots::Orphans};
+use crate::registry::{limits::Limits, nudge::Nudges, roots::Orphans};
 
 /// What the user decides, in `config.json` of compere's configuration directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -19,6 +19,8 @@ pub struct Config {
     pub orphans: Orphans,
     /// The command that is run when a child begins to need a person, and its arguments; none if it is empty.
     pub on_attention: Vec<String>,
+    /// When a child is reminded to report.
+    pub nudges: Nudges,
 }
 
 /// Where the user's configuration is: `$XDG_CONFIG_HOME/compere` or `~/.config/compere`.

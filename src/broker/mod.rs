@@ -150,7 +150,7 @@ fn open() -> Result<Option<Opened>, String> {
         trust: home.trust,
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "begins");
-    let registry = Registry::new(place, config.limits, config.orphans, journal);
+    let registry = Registry::new(place, config.limits, config.orphans, journal).nudging(config.nudges);
     let attention = (!config.on_attention.is_empty()).then(|| (config.on_attention, registry.occasions()));
     let broker = Broker { registry, listener, socket: door.socket(), attention };
     Ok(Some(Opened { lock, broker, signals, past }))

@@ -193,6 +193,16 @@ impl Queue {
         if job.begun > 0 { self.jobs.push_front(job) } else { self.jobs.push_back(job) }
     }
 
+    /// Takes back what has not begun to be typed. Answers whether it was.
+    pub fn withdraw(&mut self, id: DeliveryId) -> bool {
+        if self.current.take_if(|current| current.job.id == id && current.at == 0).is_some() {
+            return true;
+        }
+        let waiting = self.jobs.len();
+        self.jobs.retain(|job| job.id != id || job.begun > 0);
+        self.jobs.len() < waiting
+    }
+
     /// How many jobs wait only because `owner` keeps their writer out.
     pub fn held(&self, owner: &Owner) -> usize {
         self.jobs.iter().filter(|job| !owner.admits(job.writer)).count()

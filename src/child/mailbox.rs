@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Gone, Shown,
-    delivery::{Full, Job, Outcome},
+    delivery::{DeliveryId, Full, Job, Outcome},
     find::Finding,
     stop::Stopped,
 };
@@ -23,6 +23,7 @@ pub(super) enum Command {
     Screen { history: usize, known: Option<u64>, reply: oneshot::Sender<Shown> },
     Read { from: Offset, max: usize, reply: oneshot::Sender<Piece> },
     Type { job: Job, done: oneshot::Sender<Outcome>, reply: oneshot::Sender<Accepted> },
+    Withdraw { id: DeliveryId, reply: oneshot::Sender<bool> },
     Find { pattern: Regex, from: Option<Offset>, reply: oneshot::Sender<Finding> },
     Resize(Size),
     Stop { grace: Duration, reply: oneshot::Sender<Stopped> },

@@ -373,6 +373,11 @@ impl Child {
         Ok(Queued { delivery, before, held, end: self.end(), outcome })
     }
 
+    /// Takes back what has not begun to be typed; nothing more is told of it. Answers whether it was.
+    pub async fn withdraw(&self, id: DeliveryId) -> Result<bool, Gone> {
+        self.ask(|reply| Command::Withdraw { id, reply }).await
+    }
+
     /// Waits for a line that matches: on the screen now or written later, or, given an offset, written since then.
     /// Dropping the finding ends the search.
     pub async fn find(&self, pattern: Regex, from: Option<Offset>) -> Result<Finding, Gone> {

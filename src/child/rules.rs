@@ -23,6 +23,13 @@ pub struct Rules {
 impl Rules {
     /// Silence, when a preset names none: the longest gap seen in a busy program that redraws (opencode, 1.1 s), and some.
     pub const QUIET_MS: u32 = 1500;
+
+    /// Whether anything could ever show that the program is idle.
+    pub fn can_show_idle(&self) -> bool {
+        self.foreground_is_idle
+            || self.silence_is_idle
+            || self.rules.iter().any(|rule| rule.state == Meaning::Idle)
+    }
 }
 
 /// One sign of one state.

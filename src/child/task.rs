@@ -1,6 +1,7 @@
 //! The thread that owns one child: reads its keeper's socket, feeds the emulator inline, types what is queued, and
 //! answers the handle's questions. The only place that knows of all the child's parts.
 
+mod ending;
 mod keeper;
 mod recovery;
 
@@ -29,7 +30,7 @@ use super::{
     screen::Screen,
     session::Search,
     state::{Look, Reducer, Tty},
-    stop::{Step, Stopped, Stopping},
+    stop::Stopping,
     typing,
 };
 use crate::{
@@ -37,7 +38,7 @@ use crate::{
     id::{ChildId, Offset},
     keeper::{
         Ring,
-        wire::{Decoder, Request, Whom},
+        wire::{Decoder, Request},
     },
 };
 
@@ -241,6 +242,14 @@ impl Task {
                 self.publish();
                 let _ = reply.send(pushed);
             }
+            Command::Withdraw { id, reply } => {
+                let taken = self.queue.withdraw(id);
+                if taken {
+                    self.waiting.remove(&id);
+                    self.publish();
+                }
+                let _ = reply.send(taken);
+            }
             Command::Find { pattern, from, reply } => {
                 self.finders.retain(|_, finder| !finder.over());
                 let (mut finder, finding) = Finder::new(pattern, from, self.end);
@@ -391,41 +400,6 @@ impl Task {
             size: self.screen.size(),
             alternate: self.screen.alternate(),
             end: self.end,
-        }
-    }
-
-    fn stop(&mut self, grace: Duration, reply: oneshot::Sender<Stopped>, now: Instant) {
-        if self.keeper.is_none() {
-            let _ = reply.send(Stopped { exit: self.status.borrow().exit(), left: Vec::new() });
-            return;
-        }
-        let mut stopping = self.stopping.take().unwrap_or_else(|| Stopping::new(grace, now));
-        stopping.join(grace, reply, now);
-        self.stopping = Some(stopping);
-        // An interactive shell ignores TERM and obeys a hang-up; a stopped process hears neither before CONT.
-        for signal in
-            [rustix::process::Signal::HUP, rustix::process::Signal::TERM, rustix::process::Signal::CONT]
-        {
-            self.send(Request::Signal { signal: signal.as_raw(), whom: Whom::Tree });
-        }
-    }
-
-    fn stop_step(&mut self, step: &Step) {
-        match step {
-            Step::Kill => {
-                self.send(Request::Signal {
-                    signal: rustix::process::Signal::KILL.as_raw(),
-                    whom: Whom::Tree,
-                });
-                let req = self.next();
-                self.pending.insert(req, Pending::Processes);
-                self.send(Request::Processes { req });
-            }
-            Step::GiveUp => {
-                if let Some(stopping) = self.stopping.take() {
-                    stopping.over(self.status.borrow().exit(), false);
-                }
-            }
         }
     }
 

@@ -111,7 +111,7 @@ fn row(depth: usize, child: &Value) -> [String; 8] {
     let count = |field: &str| {
         child[field].as_u64().filter(|count| *count > 0).map(|count| format!("{count} {field}"))
     };
-    let waiting: Vec<String> = ["held", "queued"].into_iter().filter_map(count).collect();
+    let waiting: Vec<String> = ["held", "queued", "unread"].into_iter().filter_map(count).collect();
     [
         format!("{}{}", "  ".repeat(depth), word(child, "child")),
         text("name"),
@@ -162,12 +162,13 @@ mod tests {
         let mut list = json!({"you": {"id": "person", "unread": 2}, "children": [
             child("c1", "r1"), child("c2", "person"), child("c3", "c1"), child("c4", "c3"), child("c5", "c1"),
         ]});
+        list["children"][0]["unread"] = 3.into();
         list["children"][1]["held"] = 1.into();
         list["children"][1]["queued"] = 2.into();
         list["children"][1]["owner_who"] = "ann".into();
         insta::assert_snapshot!(table(&list, None), @r"
         CHILD   NAME  STATE    OWNER         WAITING           PARENT  PROGRAM  TITLE
-        c1      nc1   idle 1m  orchestrator  -                 r1      sh       a�b
+        c1      nc1   idle 1m  orchestrator  3 unread          r1      sh       a�b
           c3    nc3   idle 1m  orchestrator  -                 c1      sh       a�b
             c4  nc4   idle 1m  orchestrator  -                 c3      sh       a�b
           c5    nc5   idle 1m  orchestrator  -                 c1      sh       a�b

@@ -39,8 +39,11 @@ pub(super) struct Args {
     /// Until a report is there for you.
     #[arg(long)]
     report: bool,
+    /// Inside a child: return at once; what ends the wait is typed into this terminal once it is idle.
+    #[arg(long)]
+    wake: bool,
     /// Go on with a wait that answered `still_waiting`.
-    #[arg(long, value_name = "WAIT_ID", conflicts_with_all = ["timeout", "idle", "needs_input", "exited", "matches", "report"])]
+    #[arg(long, value_name = "WAIT_ID", conflicts_with_all = ["wake", "timeout", "idle", "needs_input", "exited", "matches", "report"])]
     resume: Option<String>,
     /// Print the tool's answer as JSON.
     #[arg(long)]
@@ -67,7 +70,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
         Some(id) => json!({"wait_id": id}),
         None => {
             let until = Some(args.until()).filter(|until| !until.is_empty());
-            json!({"timeout_ms": args.timeout.ms, "until": until})
+            json!({"timeout_ms": args.timeout.ms, "until": until, "wake": args.wake.then_some("typed")})
         }
     };
     let result = client::once("timer_wait", wish).await?;
@@ -87,6 +90,7 @@ fn words(woke: &Value) -> String {
             format!("report {after}\n{}", reports.join("\n"))
         }
         "match" => format!("match: {who} {after}: {}", word(woke, "line")),
+        "later" => format!("later: {} is told here when it is over", word(woke, "wait_id")),
         "still_waiting" => format!("still_waiting: compere wait --resume {}", word(woke, "wait_id")),
         other => {
             let told = format!("{other}: {who} {after}: {} ({})", word(woke, "state"), word(woke, "why"));

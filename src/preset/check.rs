@@ -9,7 +9,7 @@ use super::{
     env::{is_name, is_pattern},
     error::Fault,
     placeholder::{MESSAGE, PUBLIC, SECRET, SESSION, fill, fill_json},
-    shape::{Mcp, Preset},
+    shape::{Mcp, Preset, Reports},
 };
 use crate::child::{
     session::{self, SessionSigns},
@@ -66,6 +66,9 @@ pub(super) fn check(preset: &Preset, stem: &str) -> Result<(), Fault> {
     state(preset)?;
     pressed("interrupt", &preset.interrupt)?;
     pressed("quit", &preset.quit)?;
+    if preset.reports == Reports::Typed && !preset.state.can_show_idle() {
+        return Err(fault("reports", "are typed once it is idle, and nothing in `state` shows that"));
+    }
     match preset.size {
         Some(size) if !(1..=500).contains(&size.rows) || !(2..=1000).contains(&size.cols) => {
             Err(fault("size", "must be 1 to 500 rows and 2 to 1000 cols"))
@@ -283,6 +286,7 @@ mod tests {
             (json!({"command": ["a", "${session}"]}), "command[1]:"),
             (json!({"on_exit": {"restart": "always", "most": 0}}), "on_exit.most:"),
             (json!({"on_exit": {"restart": "always", "after_ms": 60001}}), "on_exit.after_ms:"),
+            (json!({"reports": "typed"}), "reports: are typed once it is idle"),
             (json!({"env": {"A B": ""}}), "env.A B:"),
             (json!({"env": {"COMPERE_SOCKET": ""}}), "env.COMPERE_SOCKET:"),
             (json!({"env": {"A": "${message}"}}), "env.A:"),

@@ -18,6 +18,6 @@ mod trust;
 pub use again::{OnExit, Restart, Session};
 pub use error::{Distrust, Fault, PresetError};
 pub use resolve::{Context, Resolved, SessionWish, Wish, resolve};
-pub use shape::{Dimensions, FirstMessage, Mcp, Place, Preset, schema};
+pub use shape::{Dimensions, FirstMessage, Mcp, Place, Preset, Reports, schema};
 pub use store::{Listed, PresetDirs, Presets, Source, Standing};
 pub use trust::{Candidate, Trust, TrustError, Trusted, place};

@@ -63,6 +63,9 @@ pub struct Preset {
     /// Whether it is started again when it has exited. Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exit: Option<OnExit>,
+    /// How reports reach the program when it is a parent and does not wait for them.
+    #[serde(default, skip_serializing_if = "Reports::is_inbox")]
+    pub reports: Reports,
     /// How the program shows what it is doing.
     #[serde(default)]
     pub state: Rules,
@@ -120,6 +123,24 @@ pub struct Mcp {
     /// Files for the child's private directory, by plain name, as the JSON they hold.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Value>,
+}
+
+/// How a report reaches a program whose child made it, and that does not wait for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reports {
+    /// It waits in the program's inbox, and each answer of a tool says that it is there.
+    #[default]
+    Inbox,
+    /// Once the program is idle, it is typed into its terminal as a turn of its own, with who speaks: for programs that
+    /// end their turn and would not look again. `state` must be able to show that it is idle.
+    Typed,
+}
+
+impl Reports {
+    fn is_inbox(&self) -> bool {
+        *self == Reports::Inbox
+    }
 }
 
 /// A terminal's size in character cells.

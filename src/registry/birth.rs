@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::again::{Asked, Restarted};
+use super::{
+    again::{Asked, Restarted},
+    nudge::Duty,
+};
 use crate::{
     child::{
         owner::Owner,
@@ -13,7 +16,7 @@ use crate::{
         session::SessionSigns,
     },
     id::{Caller, ChildId, RootId, Size, TokenHash},
-    preset::OnExit,
+    preset::{OnExit, Reports},
     proc::Process,
 };
 
@@ -52,6 +55,15 @@ pub(super) struct Birth {
     /// Whether it is started again when it has exited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) on_exit: Option<OnExit>,
+    /// How reports reach it that it does not wait for.
+    #[serde(default)]
+    pub(super) reports: Reports,
+    /// It has compere's tools, and can report.
+    #[serde(default)]
+    pub(super) tools: bool,
+    /// What it was given and has not reported on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) duty: Option<Duty>,
     /// The one it was started in the place of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) restarted: Option<Restarted>,
@@ -127,6 +139,9 @@ mod tests {
             size: Size::DEFAULT,
             asked: None,
             on_exit: None,
+            reports: Reports::Inbox,
+            tools: false,
+            duty: None,
             restarted: None,
             asks: None,
         }

@@ -77,7 +77,7 @@ pub struct Full {
 pub struct Given {
     /// What it says.
     pub report: Report,
-    /// It was given before, in an answer that may not have arrived.
+    /// It was given before, in an answer that may not have arrived, or by being typed.
     pub again: bool,
 }
 
@@ -159,6 +159,28 @@ impl Inbox {
             self.given = self.given.max(self.read);
         }
         (read, more)
+    }
+
+    /// What [`Inbox::read`] would answer of the unread ones, without reading them.
+    pub fn peek(&self, bytes: usize) -> (Vec<Given>, usize) {
+        let mut room = bytes;
+        let unread: Vec<Given> = self
+            .waiting()
+            .map(|report| Given { report: report.clone(), again: report.number <= self.given })
+            .collect();
+        let fits = |given: &(usize, &Given)| {
+            let fits = given.0 == 0 || given.1.report.bytes() <= room;
+            room = room.saturating_sub(given.1.report.bytes());
+            fits
+        };
+        let count = unread.iter().enumerate().take_while(fits).count();
+        let more = unread.len() - count;
+        (unread.into_iter().take(count).collect(), more)
+    }
+
+    /// Those up to `number` may have been given by another way than an answer, and are given again as such.
+    pub fn gave(&mut self, number: u64) {
+        self.given = self.given.max(number.min(self.last));
     }
 
     /// Those up to `number` have arrived. Answers whether that is news.
@@ -265,6 +287,22 @@ mod tests {
         let mut after = Inbox::restored(all, heard, given);
         assert_eq!(numbers(&after.read(None, 100).0), [2, 3], "a new broker knows only what arrived");
         assert_eq!(push(&mut after, "four"), Ok(4));
+    }
+
+    #[test]
+    fn what_is_looked_at_beforehand_is_what_is_read() {
+        let mut inbox = Inbox::default();
+        for text in ["one", "two", "three", "four"] {
+            push(&mut inbox, text).unwrap();
+        }
+        inbox.gave(1);
+        for bytes in [1, 3, 6, 100] {
+            let (seen, more) = inbox.peek(bytes);
+            let all: Vec<Report> = inbox.all().cloned().collect();
+            let mut same = Inbox::restored(all, 0, 1);
+            assert_eq!(same.read(None, bytes), (seen, more), "{bytes}");
+        }
+        assert_eq!((inbox.unread(), inbox.peek(1).0[0].again), (4, true));
     }
 
     #[test]

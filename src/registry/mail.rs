@@ -7,6 +7,8 @@ use tokio::sync::watch;
 use super::{
     Registry, State,
     inbox::{self, Given, Inbox, Report, ReportStatus},
+    timers::WaitId,
+    turn::Turns,
 };
 use crate::{
     child::plain::readable,
@@ -19,12 +21,21 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Mail {
     pub(super) inbox: Inbox,
+    /// What of it is typed to the caller.
+    pub(super) turns: Turns,
     tick: watch::Sender<u64>,
+}
+
+impl Mail {
+    /// Wakes whoever looks at it.
+    pub(super) fn ring(&self) {
+        self.tick.send_modify(|_| {});
+    }
 }
 
 impl From<Inbox> for Mail {
     fn from(inbox: Inbox) -> Self {
-        Mail { inbox, tick: watch::channel(0).0 }
+        Mail { inbox, turns: Turns::default(), tick: watch::channel(0).0 }
     }
 }
 
@@ -101,11 +112,16 @@ impl Registry {
             (to, report)
         };
         let number = report.number;
+        let discharged = match report.synthetic {
+            true => None,
+            false => self.state().has_reported(from, report.status),
+        };
         let body = serde_json::to_value(&report).unwrap_or_default();
         let event = format!("{}, report {number} to {to}", report.status.word());
         let mut changes =
             vec![Change::Report { inbox: to, number, body }, Change::event(from, "report", event)];
         changes.extend(also);
+        changes.extend(discharged);
         fault::point!("report.numbered");
         self.write(changes).await?;
         fault::point!("report.committed");
@@ -113,20 +129,53 @@ impl Registry {
         state.reported(to, &report);
         let mail = state.mail.entry(to).or_default();
         mail.inbox.push(report);
+        mail.turns.news();
         mail.tick.send_replace(number);
         self.stir();
+        drop(state);
+        self.type_when_due(to);
         fault::point!("report.filed");
         Ok((number, to))
     }
 
-    /// The caller's reports, as [`Inbox::read`] has it.
-    pub fn read_reports(&self, caller: Caller, after: Option<u64>, bytes: usize) -> (Vec<Given>, usize) {
+    /// The caller's reports, as [`Inbox::read`] has it. What was queued to be typed to it is not typed then.
+    pub async fn read_reports(
+        &self,
+        caller: Caller,
+        after: Option<u64>,
+        bytes: usize,
+    ) -> (Vec<Given>, usize) {
+        let _reader = self.reader(caller);
+        self.take_back(caller).await;
+        self.read_here(caller, after, bytes)
+    }
+
+    /// The same, by a [`Registry::reader`].
+    pub(super) fn read_here(&self, caller: Caller, after: Option<u64>, bytes: usize) -> (Vec<Given>, usize) {
         let mut state = self.state();
         let read = state.mail.get_mut(&caller).map(|mail| mail.inbox.read(after, bytes)).unwrap_or_default();
         if !read.0.is_empty() {
             self.stir();
+            // Whoever wanted to be told of reports by a turn has them.
+            for WaitId(id) in state.waits.for_reports(caller).collect::<Vec<_>>() {
+                state.waits.over(id);
+                self.0.journal.note(Change::WaitOver { id });
+            }
         }
         read
+    }
+
+    /// An answer to the caller is about to say which reports are there: they are not typed at the same time.
+    pub async fn hinting(&self, caller: Caller) {
+        if self.unread(caller, 0).0 == 0 {
+            return;
+        }
+        let _reader = self.reader(caller);
+        self.take_back(caller).await;
+        let mut state = self.state();
+        if let Some(mail) = state.mail.get_mut(&caller) {
+            mail.turns.hinted = mail.inbox.last();
+        }
     }
 
     /// Reports up to `number` are about to go to the caller. Remembered before they do, so that they are told apart

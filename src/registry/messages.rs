@@ -87,6 +87,7 @@ impl Registry {
             if matches!(job.what, What::Message(_)) {
                 registry.remember(child.id(), &job).await?;
                 fault::point!("send.journaled");
+                registry.watch_duty(child.id());
             }
             let id = job.id;
             let queued = child.queue(job).await;
@@ -118,18 +119,32 @@ impl Registry {
     async fn remember(&self, child: ChildId, job: &Job) -> Result<(), NotWritten> {
         let body = serde_json::to_value(job).unwrap_or_default();
         let (id, DeliveryId(number)) = (job.id, job.id);
-        self.state().open.insert(number, (child, body.clone()));
-        let written = self.write(vec![Change::Message { id: number, child, body }]).await;
+        let mut changes = vec![Change::Message { id: number, child, body: body.clone() }];
+        {
+            let mut state = self.state();
+            state.open.insert(number, (child, body));
+            // A person waits for no report.
+            changes.extend((job.writer == Writer::Agent).then(|| state.charge(child, id)).flatten());
+        }
+        let written = self.write(changes).await;
         if written.is_err() {
-            self.state().open.remove(&id.0);
+            let mut state = self.state();
+            state.open.remove(&id.0);
+            state.not_charged(child, id);
         }
         written
     }
 
-    fn settled(&self, child: ChildId, id: DeliveryId, outcome: &Outcome) {
-        if self.state().open.remove(&id.0).is_none() {
-            return;
-        }
+    pub(super) fn settled(&self, child: ChildId, id: DeliveryId, outcome: &Outcome) {
+        let bore = {
+            let mut state = self.state();
+            let Some((_, body)) = state.open.remove(&id.0) else { return };
+            let mut bore = state.turn_ended(child, id, &body, outcome);
+            if matches!(outcome, Outcome::Refused(_)) {
+                bore.extend(state.not_charged(child, id));
+            }
+            bore
+        };
         fault::point!("send.settled");
         let text = match outcome {
             Outcome::Typed { from } => format!("{id} typed at offset {from}"),
@@ -137,6 +152,7 @@ impl Registry {
             Outcome::Unknown(why) => format!("{id} unknown: {why}"),
         };
         let outcome = serde_json::to_value(outcome).unwrap_or_default();
+        bore.into_iter().for_each(|change| self.0.journal.note(change));
         self.0.journal.note(Change::Settled { id: id.0, outcome });
         self.0.journal.note(Change::event(child, "message", text));
     }

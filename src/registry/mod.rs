@@ -14,6 +14,7 @@ pub mod limits;
 pub mod mail;
 pub mod messages;
 mod name;
+pub mod nudge;
 mod place;
 mod recover;
 mod restart;
@@ -22,6 +23,9 @@ pub mod roots;
 pub mod spawn;
 pub mod timers;
 pub mod tree;
+mod turn;
+mod typist;
+pub mod wake;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -38,6 +42,7 @@ use self::{
     board::Latest,
     limits::{Limits, Rate},
     mail::Mail,
+    nudge::{Duty, Nudges},
     rights::{Act, Kin},
     roots::Orphans,
     timers::Waits,
@@ -48,6 +53,7 @@ use crate::{
     fault,
     id::{Caller, ChildId, Exit, TokenHash},
     journal::{Change, Journal, Last},
+    preset::Reports,
 };
 
 pub use self::{again::NotResumed, birth::Facts, place::Place};
@@ -61,6 +67,7 @@ struct Shared {
     place: Place,
     limits: Limits,
     orphans: Orphans,
+    nudges: Nudges,
     journal: Journal,
     boot: String,
     state: Mutex<State>,
@@ -111,6 +118,14 @@ struct Member {
     stopping: bool,
     /// Its spawn is over: if it exits, that is its own doing.
     armed: bool,
+    /// How reports reach it that it does not wait for.
+    reports: Reports,
+    /// It has compere's tools, and can report.
+    tools: bool,
+    /// What it was given and has not reported on; when it last reported progress; and whether somebody sees to that.
+    duty: Option<Duty>,
+    reported: Option<tokio::time::Instant>,
+    watched: bool,
     /// Its row in the journal, and how it ended.
     birth: Option<Value>,
     end: Option<Value>,
@@ -119,8 +134,21 @@ struct Member {
 impl Member {
     /// One that is about to be.
     fn new(facts: Facts) -> Self {
-        let env = Arc::default();
-        Member { child: None, facts, token: None, env, stopping: false, armed: false, birth: None, end: None }
+        Member {
+            child: None,
+            facts,
+            token: None,
+            env: Arc::default(),
+            stopping: false,
+            armed: false,
+            reports: Reports::Inbox,
+            tools: false,
+            duty: None,
+            reported: None,
+            watched: false,
+            birth: None,
+            end: None,
+        }
     }
 }
 
@@ -135,6 +163,10 @@ pub struct Found {
     pub child: Child,
     /// How it was spawned.
     pub facts: Facts,
+    /// What it has to be told, and what it owes, in words.
+    pub pending: Vec<String>,
+    /// Reports that it has not read.
+    pub unread: usize,
     /// How long ago the host on top of its tree was found to be gone.
     pub hostless: Option<Duration>,
 }
@@ -204,6 +236,7 @@ impl Registry {
             place,
             limits,
             orphans,
+            nudges: Nudges::default(),
             journal,
             boot: crate::proc::boot_name(),
             state: Mutex::default(),
@@ -373,7 +406,8 @@ impl State {
         let member = self.members.get(&node.id)?;
         let child = member.child.clone()?;
         let hostless = self.hostless(node.top);
-        Some(Found { node: node.clone(), kin, child, facts: member.facts.clone(), hostless })
+        let (unread, pending) = self.pending(node.id);
+        Some(Found { node: node.clone(), kin, child, facts: member.facts.clone(), pending, unread, hostless })
     }
 
     /// Whether that is a child that has ended or is about to.

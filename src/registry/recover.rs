@@ -31,6 +31,7 @@ use crate::{
     id::{Caller, ChildId, Token},
     journal::{Change, Past},
     keeper::{Record, Ring},
+    preset::Reports,
 };
 
 /// What the journal has of a child.
@@ -104,6 +105,9 @@ impl Registry {
                 let reports = reports.remove(&inbox).unwrap_or_default();
                 state.mail.insert(inbox, Mail::from(Inbox::restored(reports, heard, given)));
             }
+            for (id, (child, body)) in state.open.clone() {
+                state.take_up_turn(id, child, &body);
+            }
         }
         // In the order they were spawned, so that parents are there before their children.
         for (id, rows) in rows {
@@ -113,6 +117,8 @@ impl Registry {
             self.restore_wait(id, body);
         }
         self.resume_restarts(&tokio::runtime::Handle::current());
+        let children: Vec<ChildId> = self.state().members.keys().copied().collect();
+        children.into_iter().for_each(|id| self.type_when_due(Caller::Child(id)));
         {
             let mut state = self.state();
             let mail = state.mail.keys().copied();
@@ -245,8 +251,17 @@ impl Registry {
             state.tree.insert(id, birth.name.clone(), parent);
             state.tokens.insert(birth.token.clone(), id);
             let token = Some(birth.token.clone());
-            let member =
-                Member { token, env, birth: Some(row), end, armed: true, ..Member::new(birth.facts) };
+            let member = Member {
+                token,
+                env,
+                birth: Some(row),
+                end,
+                armed: true,
+                reports: birth.reports,
+                tools: birth.tools,
+                duty: birth.duty,
+                ..Member::new(birth.facts)
+            };
             state.members.insert(id, member);
         }
         let begin = Begin {
@@ -271,6 +286,7 @@ impl Registry {
                 if let Some(member) = self.state().members.get_mut(&id) {
                     member.child = Some(child);
                 }
+                self.watch_duty(id);
                 Ok(())
             }
             // Out of threads or descriptors: its keeper goes on.
@@ -335,6 +351,9 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         size: record.size,
         asked: None,
         on_exit: None,
+        reports: Reports::Inbox,
+        tools: false,
+        duty: None,
         restarted: None,
         asks: None,
     }

@@ -19,6 +19,7 @@ use super::{
     limits::OverLimit,
     messages::NotSent,
     name::{basename, free_name},
+    nudge::Duty,
     roots::Verdict,
     tree::{Node, valid_name},
 };
@@ -32,7 +33,7 @@ use crate::{
     id::{Caller, ChildId, Size, Token},
     journal::{Change, NotWritten},
     keeper::{LaunchError, Spec},
-    preset::{self, OnExit, PresetDirs, PresetError, Presets, Resolved, SessionWish},
+    preset::{self, OnExit, PresetDirs, PresetError, Presets, Reports, Resolved, SessionWish},
 };
 
 /// Where a call comes from: what a child inherits from whoever asked for it.
@@ -134,6 +135,18 @@ pub enum SpawnError {
     },
 }
 
+/// What is decided with a spawn, and remembered beside what is run.
+struct Remembered {
+    asked: Option<Asked>,
+    on_exit: Option<OnExit>,
+    restarted: Option<Restarted>,
+    reports: Reports,
+    /// It has compere's tools.
+    tools: bool,
+    /// It was given something on its command line.
+    given: bool,
+}
+
 /// A place in the tree and a number against the limits, given back unless the spawn succeeds.
 struct Reservation {
     registry: Registry,
@@ -203,6 +216,8 @@ impl Registry {
             session: None,
         };
         let asked = Asked::of(&wish, session);
+        // A person waits for no report.
+        let given = wish.message.is_some() && caller != Caller::Person;
         let mut reservation = self.reserve(caller, wish.name.as_deref(), fallback, facts)?;
         let (id, token) = (reservation.id, Token::random());
         let identity = token.reveal();
@@ -247,7 +262,14 @@ impl Registry {
         };
         let size = resolved.size.clamped();
         let program = basename(&resolved.argv);
-        let remembered = (asked, preset.and_then(|preset| preset.on_exit), like.restarted);
+        let remembered = Remembered {
+            asked,
+            on_exit: preset.and_then(|preset| preset.on_exit),
+            restarted: like.restarted,
+            reports: preset.map(|preset| preset.reports).unwrap_or_default(),
+            tools: preset.is_some_and(|preset| preset.mcp.is_some()),
+            given: given && resolved.message_typed.is_none(),
+        };
         let birth = self.birth(&reservation, &token, program, &resolved, owner.clone(), remembered)?;
         let spec = Spec {
             child: id.to_string(),
@@ -299,6 +321,7 @@ impl Registry {
             Some(text) => Some(self.first_message(&child, &text, caller).await?),
         };
         self.arm(id);
+        self.watch_duty(id);
         Ok(Spawned { child, name: reservation.name.clone(), facts, message })
     }
 
@@ -330,7 +353,7 @@ impl Registry {
         program: String,
         resolved: &Resolved,
         owner: Owner,
-        (asked, on_exit, restarted): (Option<Asked>, Option<OnExit>, Option<Restarted>),
+        remembered: Remembered,
     ) -> Result<Value, SpawnError> {
         let id = reservation.id;
         let mut state = self.state();
@@ -340,6 +363,9 @@ impl Registry {
         let member = state.members.get_mut(&id).ok_or(SpawnError::CallerEnded)?;
         member.facts.program = program;
         member.facts.session = resolved.session.clone();
+        let Remembered { asked, on_exit, restarted, reports, tools, given } = remembered;
+        let duty = (given && tools).then_some(Duty { message: 0, reminded: false });
+        (member.reports, member.tools, member.duty) = (reports, tools, duty);
         let birth = Birth {
             id,
             name: node.name,
@@ -354,6 +380,9 @@ impl Registry {
             size: resolved.size.clamped(),
             asked,
             on_exit,
+            reports,
+            tools,
+            duty,
             restarted,
             asks: None,
         };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Registry, clock::Deadline, inbox::Given};
+use super::{Registry, clock::Deadline, inbox::Given, wake::Attending};
 use crate::{
     child::{Child, Gone, state::State},
     fault,
@@ -86,7 +86,27 @@ pub struct Wait {
 /// Waits that were cut short.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    kept: BTreeMap<WaitId, (Caller, Wait)>,
+    pub(super) kept: BTreeMap<WaitId, Kept>,
+}
+
+/// A wait that was cut short, or whose end is typed.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) caller: Caller,
+    pub(super) wait: Wait,
+    /// Its end is typed to its caller.
+    pub(super) typed: Option<Typed>,
+}
+
+/// How it stands with a wait whose end is typed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Typed {
+    /// What has ended it.
+    pub(super) over: Option<String>,
+    /// That may have been told.
+    pub(super) again: bool,
+    #[serde(skip)]
+    pub(super) attending: Option<Attending>,
 }
 
 impl Waits {
@@ -99,30 +119,36 @@ impl Waits {
     fn keep(&mut self, caller: Caller, wait: Wait, id: WaitId, now: Instant) -> Vec<WaitId> {
         let mut over: Vec<WaitId> = Vec::new();
         let old = |wait: &Wait| wait.deadline + Self::KEEP <= now;
-        over.extend(self.kept.iter().filter(|(_, (_, wait))| old(wait)).map(|(id, _)| *id));
+        over.extend(self.kept.iter().filter(|(_, kept)| old(&kept.wait)).map(|(id, _)| *id));
         let mine: Vec<WaitId> = self
             .kept
             .iter()
-            .filter(|(kept, (by, wait))| *by == caller && **kept != id && !old(wait))
+            .filter(|(each, kept)| kept.caller == caller && **each != id && !old(&kept.wait))
             .map(|(id, _)| *id)
             .collect();
         over.extend(&mine[..(mine.len() + 1).saturating_sub(Self::MAX).min(mine.len())]);
         for id in &over {
             self.kept.remove(id);
         }
-        self.kept.insert(id, (caller, wait));
+        let typed = self.kept.remove(&id).and_then(|kept| kept.typed);
+        self.kept.insert(id, Kept { caller, wait, typed });
         over
     }
 
     /// A wait, for its own caller. It stays kept until it is over: an answer may not arrive.
     fn get(&self, caller: Caller, id: WaitId) -> Option<Wait> {
-        let (by, wait) = self.kept.get(&id)?;
-        (*by == caller).then(|| wait.clone())
+        let kept = self.kept.get(&id)?;
+        (kept.caller == caller).then(|| kept.wait.clone())
     }
 
     /// All of them, as they are journaled.
     pub(super) fn all(&self) -> impl Iterator<Item = Change> {
-        self.kept.iter().map(|(id, (caller, wait))| wait.change(*id, *caller))
+        self.kept.iter().map(|(id, kept)| kept.change(*id))
+    }
+
+    /// One of them, as it is journaled.
+    pub(super) fn change(&self, id: WaitId) -> Option<Change> {
+        self.kept.get(&id).map(|kept| kept.change(id))
     }
 }
 
@@ -132,6 +158,8 @@ struct Row {
     caller: Caller,
     deadline: Deadline,
     until: Vec<UntilRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    typed: Option<Typed>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -142,17 +170,20 @@ enum UntilRow {
     Match { child: ChildId, pattern: String, from: Option<Offset> },
 }
 
-impl Wait {
-    fn change(&self, id: WaitId, caller: Caller) -> Change {
-        let until = self.until.iter().map(|until| match until {
+impl Kept {
+    fn change(&self, id: WaitId) -> Change {
+        let until = self.wait.until.iter().map(|until| match until {
             Until::Report => UntilRow::Report,
             Until::State { child, is } => UntilRow::State { child: child.id(), is: *is },
             Until::Match { child, pattern, from } => {
                 UntilRow::Match { child: child.id(), pattern: pattern.as_str().to_owned(), from: *from }
             }
         });
-        let deadline = Deadline::after(self.deadline.saturating_duration_since(Instant::now()));
-        let row = Row { caller, deadline, until: until.collect() };
+        let left = self.wait.deadline.saturating_duration_since(Instant::now());
+        let typed = self.typed.as_ref();
+        let typed =
+            typed.map(|typed| Typed { over: typed.over.clone(), again: typed.again, attending: None });
+        let row = Row { caller: self.caller, deadline: Deadline::after(left), until: until.collect(), typed };
         Change::Wait { id: id.0, body: serde_json::to_value(row).unwrap_or_default() }
     }
 }
@@ -186,6 +217,11 @@ impl Registry {
         patience: Duration,
     ) -> Result<Woke, NotWaited> {
         let cut = Instant::now() + patience;
+        let reads = id.is_some() || wait.until.iter().any(|until| matches!(until, Until::Report));
+        let _reader = reads.then(|| self.reader(caller));
+        if reads {
+            self.take_back(caller).await;
+        }
         let mut begun = Vec::new();
         let mut parts: Vec<BoxFuture<'_, Result<Woke, Gone>>> = Vec::new();
         for until in &wait.until {
@@ -245,8 +281,12 @@ impl Registry {
             state.last.wait += 1;
             WaitId(state.last.wait)
         });
-        let mut changes = vec![wait.change(id, caller)];
-        let over = self.state().waits.keep(caller, wait, id, Instant::now());
+        let (change, over) = {
+            let mut state = self.state();
+            let over = state.waits.keep(caller, wait, id, Instant::now());
+            (state.waits.change(id), over)
+        };
+        let mut changes: Vec<Change> = change.into_iter().collect();
         changes.extend(over.into_iter().map(|id| Change::WaitOver { id: id.0 }));
         self.write(changes).await?;
         fault::point!("wait.kept");
@@ -273,7 +313,10 @@ impl Registry {
             .collect();
         let Some(until) = until else { return };
         let deadline = Instant::now() + row.deadline.left();
-        state.waits.kept.insert(WaitId(id), (row.caller, Wait { until, deadline }));
+        let kept = Kept { caller: row.caller, wait: Wait { until, deadline }, typed: row.typed };
+        state.waits.kept.insert(WaitId(id), kept);
+        drop(state);
+        self.attend_wait(WaitId(id));
     }
 
     /// The caller's unread reports, as soon as there is one.
@@ -281,7 +324,7 @@ impl Registry {
         let mut changes = self.report_changes(caller);
         loop {
             changes.borrow_and_update();
-            let (reports, more) = self.read_reports(caller, None, Self::REPORT_BYTES);
+            let (reports, more) = self.read_here(caller, None, Self::REPORT_BYTES);
             if !reports.is_empty() {
                 return Woke::Reports(reports, more);
             }
@@ -305,7 +348,7 @@ impl Drop for Unanswered<'_> {
 }
 
 /// When a child becomes that, or can no longer.
-async fn becomes(child: Child, is: Is) -> Woke {
+pub(super) async fn becomes(child: Child, is: Is) -> Woke {
     let mut changes = child.changes();
     loop {
         {

@@ -121,7 +121,7 @@ pub(super) struct ReportRow {
     /// compere says this of the child, not the child itself.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     synthetic: bool,
-    /// It was given before, in an answer that may not have arrived.
+    /// It was given before, in an answer that may not have arrived, or typed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     again: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,6 +172,12 @@ pub(super) struct ChildRow {
     parent: String,
     held: usize,
     queued: usize,
+    /// Reports that it has not read.
+    #[serde(skip_serializing_if = "is_zero")]
+    unread: usize,
+    /// What it has to be told, and what it owes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit: Option<Exit>,
     program: String,
@@ -217,6 +223,8 @@ impl ChildRow {
             parent: found.node.parent.to_string(),
             held: status.held,
             queued: status.queued,
+            unread: found.unread,
+            pending: found.pending.clone(),
             exit: status.exit(),
             program: found.facts.program.clone(),
             preset: found.facts.preset.clone(),

@@ -8,7 +8,7 @@ use crate::{
     preset::PresetError,
     registry::{
         Denied, NotResumed, limits::OverLimit, mail::NotReported, messages::NotSent, spawn::SpawnError,
-        timers::NotWaited,
+        timers::NotWaited, wake::NotWoken,
     },
 };
 
@@ -108,6 +108,18 @@ impl From<NotWaited> for ToolError {
             NotWaited::Gone(gone) => gone.into(),
             NotWaited::NotWritten(not) => not.into(),
         }
+    }
+}
+
+impl From<NotWoken> for ToolError {
+    fn from(not: NotWoken) -> Self {
+        let next = match not {
+            NotWoken::NotWaited(not) => return not.into(),
+            NotWoken::NoPane | NotWoken::NeverIdle => {
+                "Wait without `wake`; wait_id goes on as often as need be."
+            }
+        };
+        ToolError::new(not.to_string(), next)
     }
 }
 

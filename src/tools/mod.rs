@@ -264,6 +264,9 @@ impl ServerHandler for Server {
             Ok(CallToolResponse::Complete(result)) if self.router.has_route(&name) => {
                 let result = self.with_parameters(&name, result);
                 let result = answer::with_greeting(self, result);
+                if name != "read_reports" {
+                    self.registry.hinting(self.caller).await;
+                }
                 Ok(answer::with_unread(self, &name, result).into())
             }
             other => other,

@@ -39,7 +39,7 @@ impl Server {
     ))]
     async fn read_reports(&self, Parameters(ask): Parameters<ReadReports>) -> Answer {
         let bytes = ask.max_bytes.map_or(BYTES, |bytes| bytes.clamp(1, MAX_BYTES as u64) as usize);
-        let (reports, more) = self.registry.read_reports(self.caller, ask.after, bytes);
+        let (reports, more) = self.registry.read_reports(self.caller, ask.after, bytes).await;
         self.gave(&reports).await;
         let next =
             reports.last().map_or_else(|| self.registry.last_report(self.caller), |last| last.report.number);

@@ -33,7 +33,8 @@ pub const MAX_REPORT: usize = 64 * 1024;
 
 #[tool_router(router = report_to_parent_router, vis = "pub(super)")]
 impl Server {
-    /// Tell the agent that spawned you how your task stands. It ends your parent's timer_wait, or waits in its inbox.
+    /// Tell the agent that spawned you how your task stands. It ends your parent's timer_wait, is typed to it, or waits in
+    /// its inbox.
     /// Report `done` or `failed` once at the end, `blocked` as soon as you need an answer.
     #[tool(annotations(
         title = "Report to your parent",

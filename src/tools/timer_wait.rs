@@ -34,6 +34,9 @@ pub(super) struct TimerWait {
     timeout_ms: Option<u64>,
     /// What ends the wait early; the first that holds does. Default: [{"report": true}]. An empty list waits out the time.
     until: Option<Vec<Condition>>,
+    /// `typed`: do not wait in this call. It returns at once, and what ends the wait is typed to you as a turn of its own
+    /// once you are idle. For agents that run in one of compere's terminals and want to end their turn.
+    wake: Option<Wake>,
     /// Go on with a wait that answered `still_waiting`; its time and conditions are as they were.
     wait_id: Option<String>,
 }
@@ -52,6 +55,12 @@ struct Condition {
     matches: Option<String>,
     /// With `matches`: instead look at what was written since this offset, such as a receipt's.
     since: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Wake {
+    Typed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -106,7 +115,25 @@ impl Server {
         context: RequestContext<RoleServer>,
     ) -> Answer {
         let began = Instant::now();
+        let wake = ask.wake;
         let (wait, id) = self.begin(ask)?;
+        if wake.is_some() {
+            let woke = self.registry.wake(self.caller, wait).await?;
+            if let Woke::Reports(reports, _) = &woke {
+                self.gave(reports).await;
+            }
+            return Ok(record(&match woke {
+                Woke::StillWaiting(WaitId(id)) => Answered {
+                    woke: "later",
+                    wait_id: Some(format!("w{id}")),
+                    next: Some(
+                        "End your turn: what ends this wait is typed to you. With wait_id you can wait for it still.",
+                    ),
+                    ..Answered::default()
+                },
+                woke => self.answered(woke),
+            }));
+        }
         let client = context.client_info().map(|client| client.name.clone());
         let waiting = self.registry.wait(self.caller, wait, id, patience(client.as_deref()));
         let woke = tokio::select! {
@@ -125,6 +152,12 @@ impl Server {
 
     fn begin(&self, ask: TimerWait) -> Result<(Wait, Option<WaitId>), ToolError> {
         if let Some(text) = ask.wait_id {
+            if ask.wake.is_some() {
+                return Err(ToolError::new(
+                    "wake begins a wait of its own",
+                    "Give wait_id alone, or wake without it.",
+                ));
+            }
             if ask.until.is_some() {
                 let what = "until cannot be changed while a wait goes on";
                 return Err(ToolError::new(what, "Give wait_id alone, or start a new wait."));

@@ -1,6 +1,6 @@
 //! One program on its stage, with a child of it that stays for many tries: what every cell of the matrix needs.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -29,16 +29,26 @@ pub(crate) struct Bench<'a> {
     past: Vec<(Sent, usize)>,
     /// What happened in this try, for whoever wants to know why it failed.
     notes: Vec<String>,
+    /// What was measured, in milliseconds, by its name.
+    pub(crate) measures: BTreeMap<&'static str, Vec<i64>>,
 }
 
 impl<'a> Bench<'a> {
     pub(crate) fn new(program: Program, stage: Stage<'a>) -> Self {
-        Bench { program, stage, child: None, other: None, past: Vec::new(), notes: Vec::new() }
+        Bench {
+            program,
+            stage,
+            child: None,
+            other: None,
+            past: Vec::new(),
+            notes: Vec::new(),
+            measures: BTreeMap::new(),
+        }
     }
 
     /// The model's name for this program.
-    pub(crate) fn who(&self) -> &'static str {
-        self.program.name
+    pub(crate) fn who(&self) -> String {
+        self.stage.who(self.program.name)
     }
 
     /// Eight letters and digits that nothing else has.
@@ -83,7 +93,7 @@ impl<'a> Bench<'a> {
 
     /// Waits until nothing is under way.
     pub(crate) fn settle(&self, child: &str) -> Result<(), String> {
-        if !self.stage.model.quiet(self.who(), SETTLE) {
+        if !self.stage.model.quiet(&self.who(), SETTLE) {
             return Err(format!("the model still answers after {SETTLE:?}"));
         }
         self.stage.becomes(child, "idle", SETTLE)
@@ -92,6 +102,12 @@ impl<'a> Bench<'a> {
     /// Ends the child: the next try begins with a new one.
     pub(crate) fn renew(&mut self) -> Result<(), String> {
         self.child.take().map_or(Ok(()), |child| self.stage.stop(&child))
+    }
+
+    /// Notes how long something took.
+    pub(crate) fn measure(&mut self, what: &'static str, ms: i64) {
+        self.note(format!("{what}: {ms} ms"));
+        self.measures.entry(what).or_default().push(ms);
     }
 
     /// Starts another server of the same root, if there is none.
@@ -117,7 +133,7 @@ impl<'a> Bench<'a> {
 
     /// All that the model has heard of it since then.
     pub(crate) fn heard(&self, sent: &Sent, from: usize) -> Vec<String> {
-        let like = |event: &Event| event.is(self.who(), "heard") && event.text.contains(&sent.mark);
+        let like = |event: &Event| event.is(&self.who(), "heard") && event.text.contains(&sent.mark);
         self.stage.model.all(from, like).into_iter().map(|event| (self.program.bare)(&event.text)).collect()
     }
 
@@ -125,9 +141,9 @@ impl<'a> Bench<'a> {
     pub(crate) fn judge(&mut self, sent: &Sent, told: &Told, from: usize) -> Verdict {
         let patience = if matches!(told, Told::Refused(_)) { NOTHING } else { ARRIVE };
         let who = self.who();
-        let like = |event: &Event| event.is(who, "heard") && event.text.contains(&sent.mark);
+        let like = |event: &Event| event.is(&who, "heard") && event.text.contains(&sent.mark);
         self.stage.model.first(from, patience, like);
-        self.stage.model.quiet(who, SETTLE);
+        self.stage.model.quiet(&who, SETTLE);
         let heard = self.heard(sent, from);
         self.note(format!("heard: {heard:?}"));
         self.past.push((sent.clone(), heard.len()));

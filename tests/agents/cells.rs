@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// A try of it: how it ended, or why it could not be tried.
-type Try = Result<Verdict, String>;
+pub(crate) type Try = Result<Verdict, String>;
 
-/// One column of the matrix.
+/// Something that is tried with a program.
 pub(crate) struct Cell {
     pub(crate) name: &'static str,
     /// Whether it can be tried with this program.
@@ -25,7 +25,7 @@ pub(crate) struct Cell {
 
 const ALL: fn(Program) -> bool = |_| true;
 
-/// All of them. What is longest comes last, since programs send their history with each request.
+/// The cells of the matrix. What is longest comes last, since programs send their history with each request.
 pub(crate) const CELLS: [Cell; 14] = [
     Cell { name: "short", fits: ALL, run: |bench| plain(bench, |mark| format!("Hello {mark}")) },
     Cell { name: "5 lines", fits: ALL, run: |bench| plain(bench, five_lines) },
@@ -102,15 +102,12 @@ fn while_busy(bench: &mut Bench) -> Try {
     let busy = bench.message(&first, format!("{first} [[hold {first}]]"));
     let told_first = bench.send(&child, &busy.text, 30_000);
     let model = bench.stage.model;
-    let begun = model.first(from, ARRIVE, |event| event.is(who, "heard") && event.text.contains(&first));
-    begun.ok_or_else(|| format!("the message before it did not arrive: {told_first:?}"))?;
-    let (_, answer) = model
-        .first(from, ARRIVE, |event| event.is(who, "begun") && event.main)
-        .ok_or("no request was begun")?;
+    let begun = model.first(from, ARRIVE, |event| event.is(&who, "heard") && event.text.contains(&first));
+    let (_, answer) = begun.ok_or_else(|| format!("the message before it did not arrive: {told_first:?}"))?;
     is_busy(bench, &child)?;
     let sent = bench.message(&second, format!("Meanwhile {second}"));
     let told = bench.send(&child, &sent.text, 3_000);
-    let cut = |event: &Event| event.id == answer.id && event.is(who, "ended") && event.how == "cut";
+    let cut = |event: &Event| event.id == answer.id && event.is(&who, "ended") && event.how == "cut";
     // What would cut it does so at once.
     let cut = bench.stage.model.first(from, Duration::from_millis(500), cut).is_some();
     bench.stage.model.release(&first);
@@ -147,7 +144,7 @@ fn at_a_dialog(bench: &mut Bench) -> Try {
     let sent = bench.message(&second, format!("Do it {second}"));
     let told = bench.send(&child, &sent.text, 3_000);
     // What would answer it does so at once.
-    let result = |event: &Event| event.is(who, "result");
+    let result = |event: &Event| event.is(&who, "result");
     let answered =
         bench.stage.model.first(from, Duration::from_millis(1500), result).is_some() || file.exists();
     let state = bench.stage.state(&child)?;
@@ -211,7 +208,7 @@ fn first_message(bench: &mut Bench) -> Try {
     let from = bench.stage.model.now();
     let child = bench.spawn(&json!({"message": sent.text}))?;
     let who = bench.who();
-    let like = |event: &Event| event.is(who, "heard") && event.text.contains(&mark);
+    let like = |event: &Event| event.is(&who, "heard") && event.text.contains(&mark);
     bench.stage.model.first(from, START, like);
     let verdict = bench.judge(&sent, &Told::Waits("it was spawned with it".into()), from);
     ends(bench, &child, verdict)

@@ -17,6 +17,8 @@ mod stage;
 
 mod bench;
 mod cells;
+mod hosts;
+mod state;
 
 use std::{
     io::Write,
@@ -30,11 +32,12 @@ use std::{
 };
 
 use bench::Bench;
+use cells::Cell;
 use judge::Verdict;
 use model::Model;
 use programs::{PROGRAMS, Program};
 use stage::Stage;
-use table::{Matrix, Tally};
+use table::{Matrix, Measures, Tally};
 
 /// The program under test.
 pub(crate) const COMPERE: &str = env!("CARGO_BIN_EXE_compere");
@@ -98,7 +101,9 @@ fn main() -> ExitCode {
     };
     if args.list {
         PROGRAMS.iter().for_each(|program| say(program.name));
-        cells::CELLS.iter().for_each(|cell| say(&format!("    {}", cell.name)));
+        for family in families(0) {
+            family.cells.iter().for_each(|cell| say(&format!("    {}", cell.name)));
+        }
         return ExitCode::SUCCESS;
     }
     if !args.run {
@@ -145,39 +150,86 @@ fn run(args: &Args) -> Result<usize, String> {
     let _ = std::fs::remove_dir_all(bench::failures());
     let model = Model::start(args.trace.as_deref())?;
     let began = Instant::now();
-    let tallies: Mutex<Matrix> = Mutex::default();
+    let tried = Tried::default();
+    let families = families(args.tries);
+    // What takes longest first.
+    let jobs: Vec<(&Family, Program)> =
+        families.iter().flat_map(|family| programs.iter().map(move |program| (family, *program))).collect();
     let next = AtomicUsize::new(0);
-    let troubles = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..args.at_once {
             scope.spawn(|| {
-                while let Some(program) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(why) = try_program(*program, &model, args, &tallies) {
-                        say(&format!("{}: {why}", program.name));
-                        troubles.lock().unwrap().push(format!("{}: {why}", program.name));
+                while let Some((family, program)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = try_program(family, *program, &model, args, &tried) {
+                        let why = format!("{}, {}: {why}", program.name, family.name);
+                        say(&why);
+                        tried.troubles.lock().unwrap().push(why);
                     }
                 }
             });
         }
     });
-    let tallies = tallies.into_inner().unwrap();
-    let cells: Vec<&str> =
-        cells::CELLS.iter().map(|cell| cell.name).filter(|cell| args.wants_cell(cell)).collect();
+    let (tallies, measures) = (tried.tallies.into_inner().unwrap(), tried.measures.into_inner().unwrap());
     let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
-    say("");
-    table::matrix(&tallies, &cells, &names).iter().for_each(|line| say(line));
+    for family in &families {
+        let cells: Vec<&str> =
+            family.cells.iter().map(|cell| cell.name).filter(|cell| args.wants_cell(cell)).collect();
+        if !cells.is_empty() {
+            say("");
+            table::matrix(&tallies, family.name, &cells, &names).iter().for_each(|line| say(line));
+        }
+    }
+    if !measures.is_empty() {
+        say("");
+        table::measures(&measures, &names).iter().for_each(|line| say(line));
+    }
     say(&format!("\n{} s in all", began.elapsed().as_secs()));
     let wrong = tallies.values().filter(|tally| !tally.holds()).count();
-    Ok(wrong + troubles.into_inner().unwrap().len())
+    Ok(wrong + tried.troubles.into_inner().unwrap().len())
 }
 
-/// All cells with one program.
-fn try_program(program: Program, model: &Model, args: &Args, tallies: &Mutex<Matrix>) -> Result<(), String> {
+/// Cells that are tried on one stage.
+struct Family {
+    name: &'static str,
+    cells: &'static [Cell],
+    tries: usize,
+}
+
+/// All there is, and how often each is tried when a message is tried so often: what takes long is tried less.
+fn families(tries: usize) -> [Family; 3] {
+    [
+        Family { name: "a message", cells: &cells::CELLS, tries },
+        Family { name: "a state", cells: &state::CELLS, tries: tries.div_ceil(3) },
+        Family { name: "a host", cells: &hosts::CELLS, tries: tries.div_ceil(7) },
+    ]
+}
+
+/// What came of what was tried.
+#[derive(Default)]
+struct Tried {
+    tallies: Mutex<Matrix>,
+    measures: Mutex<Measures>,
+    troubles: Mutex<Vec<String>>,
+}
+
+/// All cells of a family with one program.
+fn try_program(
+    family: &Family,
+    program: Program,
+    model: &Model,
+    args: &Args,
+    tried: &Tried,
+) -> Result<(), String> {
+    let wanted = |cell: &&Cell| args.wants_cell(cell.name) && (cell.fits)(program);
+    let cells: Vec<&Cell> = family.cells.iter().filter(wanted).collect();
+    if cells.is_empty() {
+        return Ok(());
+    }
     let mut bench = Bench::new(program, Stage::new(model, &[program])?);
-    for cell in cells::CELLS.iter().filter(|cell| args.wants_cell(cell.name) && (cell.fits)(program)) {
+    for cell in cells {
         let mut tally = Tally::default();
         let began = Instant::now();
-        for number in 1..=args.tries {
+        for number in 1..=family.tries {
             bench.begin();
             let verdict = (cell.run)(&mut bench).unwrap_or_else(Verdict::Wrong);
             tally.add(&verdict);
@@ -185,10 +237,13 @@ fn try_program(program: Program, model: &Model, args: &Args, tallies: &Mutex<Mat
                 bench.failed(cell.name, number, why);
             }
         }
-        tally.seconds = began.elapsed().as_secs_f64();
+        let took = began.elapsed().as_secs_f64();
         let why = tally.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        say(&format!("{:9} {:25} {} ({:.0} s){why}", program.name, cell.name, tally.word(), tally.seconds));
-        tallies.lock().unwrap().insert((cell.name.to_owned(), program.name.to_owned()), tally);
+        say(&format!("{:9} {:25} {} ({took:.0} s){why}", program.name, cell.name, tally.word()));
+        tried.tallies.lock().unwrap().insert((cell.name.to_owned(), program.name.to_owned()), tally);
+    }
+    for (what, times) in std::mem::take(&mut bench.measures) {
+        tried.measures.lock().unwrap().insert((what.to_owned(), program.name.to_owned()), times);
     }
     let late = bench.afterwards();
     bench.end()?;

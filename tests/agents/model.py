@@ -27,7 +27,7 @@ stand behind the text with the script says how far it has come.
 What it heard. GET /log?from=N&wait=SECONDS answers {"next": M, "events": […]}: all that happened since event N, or the
 first thing that does. Each event has `at` (ms since 1970), `who`, `what`, and:
 
-    heard   text                  a user's text that was not in this conversation before: once, however often the program
+    heard   id, text              a user's text that was not in this conversation before: once, however often the program
                                   sends it again as history
     begun   id, main, users       a request; `main` if it brings tools (titles and summaries are asked for without any)
     result  id, text              what a tool answered
@@ -342,7 +342,7 @@ class Log:
         if other:
             self.add(who, "tools", names=names)
         for text in fresh:
-            self.add(who, "heard", text=text)
+            self.add(who, "heard", id=request, text=text)
         for kind, text in messages[-1] if messages else []:
             if kind == "result":
                 self.add(who, "result", id=request, text=text)

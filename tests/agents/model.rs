@@ -14,6 +14,8 @@ use serde::Deserialize;
 /// One thing that happened at the model.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Event {
+    /// In milliseconds after 1970.
+    pub(crate) at: i64,
     /// Which program's, by the first part of the path it asked.
     pub(crate) who: String,
     /// `heard`, `begun`, `result`, `tools` or `ended`.
@@ -25,7 +27,7 @@ pub(crate) struct Event {
     #[serde(default)]
     pub(crate) how: String,
     #[serde(default)]
-    pub(crate) main: bool,
+    pub(crate) names: Vec<String>,
 }
 
 impl Event {

@@ -16,6 +16,11 @@ pub(crate) struct Program {
     pub(crate) asks: bool,
     /// The keys that let it run what it asks for, once.
     pub(crate) yes: &'static [&'static str],
+    /// What it writes when it asks.
+    pub(crate) dialog: &'static str,
+    /// How it runs as a host without a terminal, and may use compere's tools unasked: what stands before the prompt.
+    /// Nothing for one that has no MCP.
+    pub(crate) host: &'static [&'static str],
     /// What it makes of its user's text by itself, which a sender cannot help, before its model gets it.
     pub(crate) makes_of: fn(&str) -> String,
     /// What it puts around that text, taken away again.
@@ -42,14 +47,39 @@ type Settings = (Files, Variables);
 pub(crate) const PROGRAMS: [Program; 6] = [
     Program {
         yes: &["1", "Enter"],
+        dialog: "Do you want to proceed",
         makes_of: |text| without_tabs(text).replace("e\u{301}", "é"),
         bare: unframed,
+        host: &["claude", "--allowedTools", "mcp__compere__*", "-p"],
         ..program("claude", "@anthropic-ai/claude-code", claude)
     },
-    program("codex", "@openai/codex", codex),
-    program("gemini", "@google/gemini-cli", gemini),
-    program("opencode", "opencode-ai", opencode),
-    program("qwen", "@qwen-code/qwen-code", qwen),
+    Program {
+        dialog: "to confirm or esc to cancel",
+        // Without a terminal it asks nobody, and so allows nothing that may change something.
+        host: &[
+            "codex",
+            "exec",
+            "--skip-git-repo-check",
+            "-c",
+            "mcp_servers.compere.default_tools_approval_mode=\"approve\"",
+        ],
+        ..program("codex", "@openai/codex", codex)
+    },
+    Program {
+        dialog: "Allow execution",
+        host: &["gemini", "--yolo", "-p"],
+        ..program("gemini", "@google/gemini-cli", gemini)
+    },
+    Program {
+        dialog: "Permission required",
+        host: &["opencode", "run"],
+        ..program("opencode", "opencode-ai", opencode)
+    },
+    Program {
+        dialog: "Waiting for user confirmation",
+        host: &["qwen", "--yolo", "-p"],
+        ..program("qwen", "@qwen-code/qwen-code", qwen)
+    },
     Program { asks: false, makes_of: without_tabs, ..program("pi", "@mariozechner/pi-coding-agent", pi) },
 ];
 
@@ -59,6 +89,8 @@ const fn program(name: &'static str, package: &'static str, settings: fn(&Settin
         package,
         asks: true,
         yes: &["Enter"],
+        dialog: "",
+        host: &[],
         makes_of: str::to_owned,
         bare: str::to_owned,
         settings,

@@ -5,7 +5,10 @@ use std::{
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, OnceLock},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -48,13 +51,15 @@ pub(crate) struct Stage<'a> {
     home: tempfile::TempDir,
     /// Sockets need a short path.
     run: tempfile::TempDir,
+    /// Its number among all stages: programs are heard by that, too.
+    number: usize,
     variables: Vec<(String, String)>,
     host: OnceLock<Host>,
     pub(crate) model: &'a Model,
 }
 
 impl<'a> Stage<'a> {
-    /// With the settings of these programs, each of which is heard by its own name.
+    /// With the settings of these programs.
     pub(crate) fn new(model: &'a Model, programs: &[Program]) -> Result<Self, String> {
         Stage::build(model, programs).map_err(|error| format!("no stage: {error}"))
     }
@@ -65,14 +70,16 @@ impl<'a> Stage<'a> {
         let home = tempfile::Builder::new().prefix("h").tempdir_in(homes)?;
         let run = tempfile::Builder::new().prefix("cmp-").tempdir()?;
         OPEN.lock().unwrap().extend([home.path().to_owned(), run.path().to_owned()]);
-        let mut stage = Stage { home, run, variables: Vec::new(), host: OnceLock::new(), model };
+        static STAGES: AtomicUsize = AtomicUsize::new(0);
+        let number = STAGES.fetch_add(1, Ordering::Relaxed);
+        let mut stage = Stage { home, run, number, variables: Vec::new(), host: OnceLock::new(), model };
         for dir in [stage.work(), stage.bin(), stage.run.path().join("tmp")] {
             std::fs::create_dir_all(dir)?;
         }
         // A workspace's top.
         std::fs::create_dir(stage.work().join(".git"))?;
         for program in programs {
-            let url = model.url(program.name);
+            let url = model.url(&stage.who(program.name));
             let setting = Setting { url: &url, home: stage.home(), work: &stage.work() };
             let variables = program.settle(&setting)?;
             stage.variables.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value)));
@@ -88,6 +95,11 @@ impl<'a> Stage<'a> {
             self.environment().iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
         std::fs::write(&path, format!("#!/bin/sh\n{exports}exec '{COMPERE}' \"$@\"\n"))?;
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))
+    }
+
+    /// What a program of this stage is called at the model.
+    pub(crate) fn who(&self, program: &str) -> String {
+        format!("{program}{}", self.number)
     }
 
     pub(crate) fn home(&self) -> &Path {

@@ -13,8 +13,6 @@ pub(crate) struct Tally {
     pub(crate) lied: usize,
     /// The first that did not hold, in words.
     pub(crate) why: Option<String>,
-    /// Why the tries that are left out could not be made.
-    pub(crate) seconds: f64,
 }
 
 impl Tally {
@@ -54,13 +52,17 @@ impl Tally {
     }
 }
 
-/// By cell, then by program.
+/// By cell and program.
 pub(crate) type Matrix = BTreeMap<(String, String), Tally>;
+/// What was measured, in milliseconds, by its name and the program.
+pub(crate) type Measures = BTreeMap<(String, String), Vec<i64>>;
 
 /// The matrix as a table.
-pub(crate) fn matrix(tallies: &Matrix, cells: &[&str], programs: &[&str]) -> Vec<String> {
-    let mut lines =
-        vec![format!("| | {} |", programs.join(" | ")), format!("|---|{}", "---|".repeat(programs.len()))];
+pub(crate) fn matrix(tallies: &Matrix, family: &str, cells: &[&str], programs: &[&str]) -> Vec<String> {
+    let mut lines = vec![
+        format!("| {family} | {} |", programs.join(" | ")),
+        format!("|---|{}", "---|".repeat(programs.len())),
+    ];
     for cell in cells {
         let words = programs.iter().map(|program| {
             let tally = tallies.get(&((*cell).to_owned(), (*program).to_owned()));
@@ -68,6 +70,33 @@ pub(crate) fn matrix(tallies: &Matrix, cells: &[&str], programs: &[&str]) -> Vec
         });
         let words: Vec<String> = words.collect();
         lines.push(format!("| {cell} | {} |", words.join(" | ")));
+    }
+    lines
+}
+
+/// The measures as a table: the median and the most.
+pub(crate) fn measures(measures: &Measures, programs: &[&str]) -> Vec<String> {
+    let mut lines = vec![
+        format!("| ms: median, most | {} |", programs.join(" | ")),
+        format!("|---|{}", "---|".repeat(programs.len())),
+    ];
+    let mut names: Vec<&str> = measures.keys().map(|(name, _)| name.as_str()).collect();
+    names.dedup();
+    for name in names {
+        let words = programs.iter().map(|program| {
+            let times = measures.get(&(name.to_owned(), (*program).to_owned()));
+            times.map_or_else(
+                || "–".to_owned(),
+                |times| {
+                    let mut times = times.clone();
+                    times.sort_unstable();
+                    let most = times.last().copied().unwrap_or_default();
+                    format!("{}, {most}", times[times.len() / 2])
+                },
+            )
+        });
+        let words: Vec<String> = words.collect();
+        lines.push(format!("| {name} | {} |", words.join(" | ")));
     }
     lines
 }

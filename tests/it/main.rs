@@ -32,5 +32,6 @@ mod spawn;
 mod stop;
 mod top;
 mod trust;
+mod turns;
 mod upgrade;
 mod wait;

@@ -222,6 +222,22 @@ fn the_queue_has_an_end() {
 }
 
 #[test]
+fn what_has_not_begun_can_be_taken_back() {
+    let mut played = Played::new(State::Idle);
+    played.message(1, Writer::Agent).message(2, Writer::Agent).message(3, Writer::Agent).plans();
+    assert!(played.queue.withdraw(DeliveryId(1)), "its strokes are made, and none is written");
+    assert!(played.queue.withdraw(DeliveryId(2)));
+    assert!(!played.queue.withdraw(DeliveryId(2)), "once");
+    played.plans();
+    assert_eq!(played.next(), Some(write(b"m3", false, 3, 0)));
+    assert!(!played.queue.withdraw(DeliveryId(3)), "it has begun");
+    assert_eq!(played.queue.len(), 1);
+    let mut adopted = Queue::default();
+    adopted.restore(Job { begun: 1, ..job(4, Writer::Agent, What::Message("m4".into())) });
+    assert!(!adopted.withdraw(DeliveryId(4)), "another broker has begun it");
+}
+
+#[test]
 fn keys_for_a_question_are_not_pressed_into_another() {
     let answer = |asks| {
         let mut played = Played::new(State::NeedsInput { what: "permission".into() });

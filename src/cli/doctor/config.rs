@@ -25,7 +25,7 @@ pub(super) fn look() -> Vec<Finding> {
             (Config::default(), Finding::fail("config", error, todo))
         }
     };
-    vec![first, limits(&config), orphans(&config), attention(&config), fixed()]
+    vec![first, limits(&config), orphans(&config), nudges(&config), attention(&config), fixed()]
 }
 
 /// Those that the user sets.
@@ -65,6 +65,14 @@ fn attention(config: &Config) -> Finding {
         }
     };
     Finding::ok("attention", found)
+}
+
+fn nudges(config: &Config) -> Finding {
+    let found = match config.nudges.after_s {
+        0 => "0: a child that does not report is never reminded".to_owned(),
+        after => format!("{after} seconds idle without a report, and a child is reminded once"),
+    };
+    Finding::ok("nudges", format!("set in config.json\n        nudges.after_s: {found}"))
 }
 
 /// Those that are compere's own, and that nobody sets.

@@ -6,7 +6,7 @@ use compere::{
     id::{Caller, RootId},
     ipc::eof::EofHook,
     journal::Journal,
-    registry::{Place, Registry, limits::Limits, roots::Orphans, spawn::Session},
+    registry::{Place, Registry, limits::Limits, nudge::Nudges, roots::Orphans, spawn::Session},
     tools::Server,
 };
 use futures::future::join_all;
@@ -29,6 +29,11 @@ impl Company {
 
     /// With these limits.
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::nudging(limits, Nudges::default())
+    }
+
+    /// With these, and children that are reminded by this.
+    pub(crate) fn nudging(limits: Limits, nudges: Nudges) -> Self {
         let dir = short_dir();
         for name in ["k", "work", "state"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
@@ -42,7 +47,8 @@ impl Company {
             trust: None,
         };
         let (journal, _) = Journal::open(&dir.path().join("state")).unwrap();
-        Company { registry: Registry::new(place, limits, Orphans::default(), journal), dir }
+        let registry = Registry::new(place, limits, Orphans::default(), journal).nudging(nudges);
+        Company { registry, dir }
     }
 
     /// What decides.
