@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::{
     Gone, Shown,
     delivery::{DeliveryId, Full, Job, Outcome},
+    explain::Explained,
     find::Finding,
     stop::Stopped,
 };
@@ -25,6 +26,7 @@ pub(super) enum Command {
     Type { job: Job, done: oneshot::Sender<Outcome>, reply: oneshot::Sender<Accepted> },
     Withdraw { id: DeliveryId, reply: oneshot::Sender<bool> },
     Find { pattern: Regex, from: Option<Offset>, reply: oneshot::Sender<Finding> },
+    Explain { reply: oneshot::Sender<Explained> },
     Resize(Size),
     Stop { grace: Duration, reply: oneshot::Sender<Stopped> },
 }

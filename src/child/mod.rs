@@ -3,6 +3,7 @@
 
 mod ask;
 pub mod delivery;
+pub mod explain;
 mod find;
 mod guard;
 mod line;
@@ -10,12 +11,15 @@ mod mailbox;
 pub mod owner;
 pub mod plain;
 pub mod prompt;
+pub mod recording;
 mod render;
+pub mod replay;
 pub mod rules;
 mod scan;
 pub mod screen;
 pub mod session;
 mod side;
+mod sight;
 pub mod state;
 pub mod status;
 mod stop;
@@ -35,6 +39,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::{
     delivery::{DeliveryId, Full, Job, Outcome, What},
+    explain::Explained,
     find::Finding,
     mailbox::{Command, Mailbox},
     owner::Owner,
@@ -382,6 +387,11 @@ impl Child {
     /// Dropping the finding ends the search.
     pub async fn find(&self, pattern: Regex, from: Option<Offset>) -> Result<Finding, Gone> {
         self.ask(|reply| Command::Find { pattern, from, reply }).await
+    }
+
+    /// Why it is in its state.
+    pub async fn explain(&self) -> Result<Explained, Gone> {
+        self.ask(|reply| Command::Explain { reply }).await
     }
 
     /// Gives the terminal another size.

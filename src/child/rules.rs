@@ -45,13 +45,18 @@ pub struct Rule {
     /// Named groups say more. In a rule for `needs_input`, `(?<prompt>…)` is the question with its choices (else, on
     /// `screen`, the lines that match, and else the bottom), and `(?<choices>…)` is a row of choices side by side. Where
     /// the rule that decides looks at none of the screen, the first `needs_input` rule with a `prompt` that holds says
-    /// where the question is. In a rule for `limited`, `(?<until>…)` is when that ends: `3pm`, `20 seconds`, an epoch.
+    /// where the question is, and what is asked. In a rule for `limited`, `(?<until>…)` is when that ends: `3pm`, `20 seconds`, an epoch.
     pub matches: String,
     /// What it means.
     pub state: Meaning,
     /// For `needs_input`: what is asked, in a word or two ("permission", "trust", "login").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
+    /// It decides once it has been the first that holds for so long, in milliseconds (at most 10,000): for what a program
+    /// shows in passing, too. Until then the program counts as busy.
+    #[schemars(range(max = 10000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_ms: Option<u32>,
 }
 
 /// Where a rule looks.

@@ -9,8 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{question::Question, rule::Compiled};
+use self::{
+    question::Question,
+    rule::{Asked, Compiled},
+};
 use super::{
+    explain::{Explained, Signs, Terminal},
     prompt::{Prompt, Shade},
     rules::{Meaning, Rules},
 };
@@ -112,10 +116,16 @@ pub struct Reducer {
     worked: bool,
     /// What was typed last was typed into a question.
     asked: bool,
+    /// The hash of that question.
+    answered: Option<String>,
+    /// A question that is seen before then may be the old one.
+    withdrawn: Option<Instant>,
     tty: Option<Tty>,
     edits: bool,
     looked: Option<Instant>,
     question: Question,
+    /// The first rule that holds, and since when it is that.
+    first: Option<(usize, Instant)>,
     /// The rule that decided last.
     decided: Option<usize>,
     state: State,
@@ -150,10 +160,13 @@ impl Reducer {
             typed: None,
             worked: false,
             asked: false,
+            answered: None,
+            withdrawn: None,
             tty: None,
             edits: false,
             looked: None,
             question: Question::default(),
+            first: None,
             decided: None,
             state: State::Starting,
             why: "just spawned".into(),
@@ -180,6 +193,39 @@ impl Reducer {
         self.question.now()
     }
 
+    /// What it goes by, and each rule as it is tried on what is seen.
+    pub fn explain(&self, look: Look<'_>, now: Instant) -> Explained {
+        let age = |at: Instant| now.saturating_duration_since(at).as_millis() as u64;
+        let first = self.rules.iter().position(|rule| rule.holds(look));
+        let tried = |(at, rule): (usize, &Compiled)| rule.tried(look, first == Some(at));
+        Explained {
+            state: self.state.to_string(),
+            why: self.why.clone(),
+            since_ms: 0,
+            prompt: self.prompt().cloned(),
+            signs: Signs {
+                status: look.status.map(str::to_owned),
+                msg: look.msg.map(str::to_owned),
+                title: look.title.map(str::to_owned),
+                progress: look.progress.map(str::to_owned),
+                bottom: rule::bottom_lines(look.screen),
+                terminal: self.tty.map(|tty| Terminal {
+                    canonical: tty.canonical,
+                    foreground: tty.foreground,
+                    program: self.child,
+                }),
+                output_ms: self.output.map(age),
+                typed_ms: self.typed.map(age),
+                worked: self.worked,
+                settled: self.settled(now),
+                silence_is_idle: self.silence_is_idle,
+                foreground_is_idle: self.foreground_is_idle,
+                ..Signs::default()
+            },
+            rules: self.rules.iter().enumerate().map(tried).collect(),
+        }
+    }
+
     /// Whether anything could ever show that this program is idle.
     pub fn can_be_idle(&self) -> bool {
         self.foreground_is_idle
@@ -203,6 +249,11 @@ impl Reducer {
             self.typed = Some(now);
             self.worked = false;
             self.asked = matches!(self.state, State::NeedsInput { .. });
+            if self.asked {
+                self.answered = self.question.now().map(|prompt| prompt.hash.clone());
+                self.withdrawn = Some(now + Self::LAG);
+                self.question.none();
+            }
             self.conclude(State::Busy, "a message was typed".into());
         }
     }
@@ -215,7 +266,17 @@ impl Reducer {
 
     /// An answered question has had the time to disappear.
     fn withdrawn(&self, now: Instant) -> bool {
-        !self.asked || self.typed.is_none_or(|typed| now >= typed + Self::LAG)
+        self.withdrawn.is_none_or(|at| now >= at)
+    }
+
+    /// What a rule says is asked: nothing, while it may still be the question that was answered. One that looks as that
+    /// one did is given longer, for an answer to it would be an answer to the next.
+    fn asked(&mut self, rule: usize, look: Look<'_>, now: Instant) -> Option<Asked> {
+        let asked = rule::question(&self.rules, &self.rules[rule], look);
+        if self.answered.as_ref() == Some(&asked.prompt.hash) {
+            self.withdrawn = self.typed.map(|typed| typed + Self::REACTION);
+        }
+        self.withdrawn(now).then_some(asked)
     }
 
     /// What the kernel says of the terminal, now.
@@ -240,26 +301,32 @@ impl Reducer {
         if self.state.ended() {
             return false;
         }
-        let withdrawn = self.withdrawn(now);
         let asking = |rule: &Compiled| rule.meaning == Meaning::NeedsInput;
         let rule = self.rules.iter().position(|rule| rule.holds(look));
-        let rule = rule.filter(|at| withdrawn || !asking(&self.rules[*at]));
-        match rule.map(|at| &self.rules[at]) {
-            Some(rule) if asking(rule) => {
-                let (prompt, located) = rule::question(&self.rules, rule, look);
-                self.question.sees(prompt, located, now);
-            }
-            _ => self.question.none(),
+        let asks = rule.filter(|at| asking(&self.rules[*at])).map(|at| self.asked(at, look, now));
+        let rule = rule.filter(|_| !matches!(asks, Some(None)));
+        let withdrawn = self.withdrawn(now);
+        self.first = rule.map(|at| match self.first {
+            Some((first, since)) if first == at => (at, since),
+            _ => (at, now),
+        });
+        let lasts = |rule: &Compiled| self.first.is_some_and(|(_, since)| now - since >= rule.lasts);
+        match asks.flatten() {
+            Some(asked) => self.question.sees(asked, now),
+            None => self.question.none(),
         }
         self.worked |= rule.is_some_and(|at| self.rules[at].meaning != Meaning::Idle);
+        let not_yet = if self.state == State::Starting { State::Starting } else { State::Busy };
         let (state, why) = match rule.map(|at| &self.rules[at]) {
+            Some(rule) if !lasts(rule) => {
+                (not_yet, format!("{}, and has only just begun to", rule.why(look)))
+            }
             None if !withdrawn => (State::Busy, "its question was answered just now".into()),
             Some(rule) if asking(rule) && self.question.told().is_none() => {
-                let state = if self.state == State::Starting { State::Starting } else { State::Busy };
-                (state, "it begins to ask something, and has not drawn it yet".into())
+                (not_yet, "it begins to ask something, and has not drawn it yet".into())
             }
             Some(rule) if rule.meaning != Meaning::Idle || self.answered(now) => {
-                let state = rule.says();
+                let state = rule.says(self.question.what());
                 // What else the same sign shows, such as how long it has been at work, is no other reason.
                 let same = self.decided == Some(rule.number) && state == self.state;
                 (state, if same { self.why.clone() } else { rule.why(look) })
@@ -284,15 +351,16 @@ impl Reducer {
                 .map(|at| at.max(looked.checked_sub(Self::LOOK_EVERY).unwrap_or(at)) + Self::LOOK_EVERY),
             self.output.map(|at| at + Self::PROMPT_QUIET),
             self.output.map(|at| at + self.quiet),
-            self.typed.map(|at| at + Self::LAG),
+            self.withdrawn,
             self.typed.map(|at| at + Self::REACTION),
             Some(self.started + Self::SILENT_START),
             Some(self.started + Self::STARTING),
         ];
         // A shell's foreground job may end without a word.
-        let job = (self.foreground_is_idle && self.state == State::Busy)
+        let job = (self.tty.is_some() && self.foreground_is_idle && self.state == State::Busy)
             .then_some(looked + Duration::from_millis(250));
-        let due = due.into_iter().chain(self.question.deadlines());
+        let lasting = self.first.map(|(at, since)| since + self.rules[at].lasts);
+        let due = due.into_iter().chain(self.question.deadlines()).chain([lasting]);
         due.flatten().filter(|at| *at > looked).chain(job).min()
     }
 
@@ -364,12 +432,12 @@ impl Reducer {
 }
 
 impl Compiled {
-    fn says(&self) -> State {
+    fn says(&self, what: Option<&str>) -> State {
         match self.meaning {
             Meaning::Idle => State::Idle,
             Meaning::Starting => State::Starting,
             Meaning::Busy => State::Busy,
-            Meaning::NeedsInput => State::NeedsInput { what: self.what.clone() },
+            Meaning::NeedsInput => State::NeedsInput { what: what.unwrap_or(&self.what).to_owned() },
             Meaning::Limited => State::Limited,
         }
     }

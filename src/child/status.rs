@@ -123,6 +123,18 @@ pub enum PromptMark {
     Done(Option<i32>),
 }
 
+impl std::fmt::Display for PromptMark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PromptMark::Prompt => f.write_str("prompt"),
+            PromptMark::Input => f.write_str("input"),
+            PromptMark::Running => f.write_str("running"),
+            PromptMark::Done(None) => f.write_str("done"),
+            PromptMark::Done(Some(code)) => write!(f, "done {code}"),
+        }
+    }
+}
+
 /// What an OSC did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {

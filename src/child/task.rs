@@ -3,6 +3,7 @@
 
 mod ending;
 mod keeper;
+mod look;
 mod recovery;
 
 use std::{
@@ -22,14 +23,14 @@ use tokio::sync::{oneshot, watch};
 
 use self::recovery::Behind;
 use super::{
-    Begin, Shown, Status, Told, Witness, Written,
+    Begin, Status, Told, Witness, Written,
     delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
     find::Finder,
     mailbox::{Command, Mailbox, Piece},
     rules::Typing,
     screen::Screen,
     session::Search,
-    state::{Look, Reducer, Tty},
+    state::{Reducer, Tty},
     stop::Stopping,
     typing,
 };
@@ -262,6 +263,9 @@ impl Task {
                 }
                 let _ = reply.send(finding);
             }
+            Command::Explain { reply } => {
+                let _ = reply.send(self.explain(now));
+            }
             Command::Resize(size) => {
                 self.screen.resize(size);
                 self.send(Request::Resize { size });
@@ -359,47 +363,6 @@ impl Task {
                 let pause = |bytes: &[u8]| Duration::from_millis(if bytes == b"\x1b" { 100 } else { 10 });
                 Ok(keys.into_iter().map(|bytes| Stroke { pause: pause(&bytes), bytes }).collect())
             }
-        }
-    }
-
-    /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
-    fn look(&mut self, now: Instant) {
-        let (screen, shades) = self.screen.shaded();
-        let (status, progress) = (self.screen.status(), self.screen.progress());
-        let (state, progress) =
-            (status.map(ToString::to_string), progress.map(|progress| progress.to_string()));
-        let look = Look {
-            screen: &screen,
-            shades: &shades,
-            title: self.screen.title(),
-            status: state.as_deref(),
-            msg: status.and_then(|status| status.msg.as_deref()),
-            progress: progress.as_deref(),
-        };
-        self.reducer.look(look, now);
-        if self.looked_at != self.screen.version() {
-            self.looked_at = self.screen.version();
-            self.finders.values_mut().for_each(|finder| finder.screen(&screen));
-            self.finders.retain(|_, finder| !finder.over());
-        }
-    }
-
-    fn visible(&self) -> String {
-        self.screen.text(0).lines.join("\n")
-    }
-
-    fn show(&self, history: usize, known: Option<u64>) -> Shown {
-        let unchanged = known == Some(self.screen.version());
-        let text = if unchanged { Default::default() } else { self.screen.text(history) };
-        Shown {
-            lines: text.lines,
-            history: text.history,
-            unchanged,
-            version: self.screen.version(),
-            cursor: self.screen.cursor(),
-            size: self.screen.size(),
-            alternate: self.screen.alternate(),
-            end: self.end,
         }
     }
 

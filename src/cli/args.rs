@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    call, completions, doctor, fake_agent, keys, log, ls, presets, read, report, reports, send, spawn, stop,
-    top, trust, wait,
+    call, completions, doctor, explain, fake_agent, keys, log, ls, presets, read, record, report, reports,
+    send, spawn, stop, top, trust, wait,
 };
 
 const LONG: &str = "\
@@ -72,6 +72,8 @@ pub(super) enum Command {
     Ls(ls::Args),
     /// Show everyone, live; who needs you comes first.
     Top(top::Args),
+    /// Tell why a child is in its state, or what states a recording goes through.
+    Explain(explain::Args),
     /// Tell what happened: spawned, adopted, reported, ended.
     Log(log::Args),
     /// Start a program in a terminal of its own.
@@ -82,6 +84,8 @@ pub(super) enum Command {
     Keys(keys::Args),
     /// Show a child's screen, or what it wrote.
     Read(read::Args),
+    /// Record what a child writes from now on, into an asciicast.
+    Record(record::Args),
     /// Wait for a report, for a child, or for a while.
     Wait(wait::Args),
     /// Inside a child: tell whoever spawned it how the task stands.

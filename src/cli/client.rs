@@ -2,7 +2,10 @@
 
 use rmcp::{
     ClientHandler, RoleClient, ServiceExt,
-    model::{CallToolRequestParams, CallToolResult, ClientConfig, Implementation, JsonObject, PingRequest},
+    model::{
+        CallToolRequestParams, CallToolResult, ClientConfig, ClientRequest, CustomRequest, Implementation,
+        JsonObject, PingRequest, ServerResult,
+    },
     service::{RunningService, ServiceError},
     transport::TokioChildProcess,
 };
@@ -97,16 +100,25 @@ impl Client {
         if result.is_error == Some(true) { Err(Fail::Said(tools::text(&result))) } else { Ok(result) }
     }
 
-    /// Asks for what no host is told of.
+    /// Asks for something beside the tools.
+    pub(super) async fn request(&self, method: &str, params: Value) -> Result<Value, CallError> {
+        let request = CustomRequest::new(method, Some(params));
+        match self.service.send_request(ClientRequest::CustomRequest(request)).await {
+            Ok(ServerResult::CustomResult(answer)) => Ok(answer.0),
+            Ok(_) => Err(CallError::Lost("the answer is none to what was asked".into())),
+            Err(ServiceError::McpError(error)) => Err(CallError::Refused(error.message.into_owned())),
+            Err(other) => Err(CallError::Lost(other.to_string())),
+        }
+    }
+
+    /// The same, of a known shape.
     pub(super) async fn special<T: DeserializeOwned>(
         &self,
-        name: &str,
+        method: &str,
         wish: &impl Serialize,
     ) -> Result<T, Fail> {
         let wish = serde_json::to_value(wish).map_err(std::io::Error::from)?;
-        let result = self.ask(name, wish).await?;
-        let record = result.structured_content.unwrap_or_default();
-        serde_json::from_value(record).map_err(|why| {
+        serde_json::from_value(self.request(method, wish).await?).map_err(|why| {
             Fail::Said(format!("the broker's answer makes no sense here: {why}; `compere upgrade` may help"))
         })
     }

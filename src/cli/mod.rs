@@ -7,11 +7,13 @@ mod given;
 mod out;
 
 mod call;
+mod explain;
 mod keys;
 mod log;
 mod ls;
 mod presets;
 mod read;
+mod record;
 mod report;
 mod reports;
 mod send;
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Presets(args) => presets::run(&args),
         Command::Trust(args) => trust::run(&args),
         Command::Call(args) => ask(call::run(args)),
+        Command::Explain(args) => explain::run(args),
         Command::Ls(args) => ask(ls::run(args)),
         Command::Top(args) => ask(top::run(args)),
         Command::Log(args) => ask(log::run(args)),
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Send(args) => ask(send::run(args)),
         Command::Keys(args) => ask(keys::run(args)),
         Command::Read(args) => ask(read::run(args)),
+        Command::Record(args) => ask(record::run(args)),
         Command::Wait(args) => ask(wait::run(args)),
         Command::Report(args) => ask(report::run(args)),
         Command::Reports(args) => ask(reports::run(args)),

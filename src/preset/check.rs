@@ -167,6 +167,9 @@ fn state(preset: &Preset) -> Result<(), Fault> {
         if let Err(error) = Regex::new(&rule.matches) {
             return Err(fault(format!("state.rules[{index}].matches"), error.to_string()));
         }
+        if rule.for_ms.is_some_and(|ms| ms > 10_000) {
+            return Err(fault(format!("state.rules[{index}].for_ms"), "must be at most 10000"));
+        }
     }
     if preset.state.quiet_ms.is_some_and(|ms| !(10..=60_000).contains(&ms)) {
         return Err(fault("state.quiet_ms", "must be 10 to 60000"));

@@ -27,7 +27,12 @@ fn check(preset: &str, shown: Shown<'_>, means: Option<(Meaning, &str)>) {
         };
         Regex::new(&rule.matches).unwrap().is_match(text)
     });
-    assert_eq!(holds.map(|rule| (rule.state, rule.what.as_deref().unwrap_or_default())), means, "{preset}");
+    assert_eq!(
+        holds.map(|rule| (rule.state, rule.what.as_deref().unwrap_or_default())),
+        means,
+        "{preset}: {}",
+        shown.bottom
+    );
 }
 
 const IDLE: Option<(Meaning, &str)> = Some((Meaning::Idle, ""));
@@ -51,7 +56,7 @@ fn claude_and_codex_say_it_themselves() {
         check(preset, status("working"), BUSY);
         check(preset, status("blocked permission"), PERMISSION);
         check(preset, status("blocked"), Some((Meaning::NeedsInput, "an answer")));
-        check(preset, status("error"), None);
+        check(preset, status("error"), IDLE);
         check(preset, status(""), None);
     }
 }
@@ -153,4 +158,60 @@ fn python() {
     check("python", screen("", ">>> 1 + 1\n2\n>>>"), IDLE);
     check("python", screen("", ">>> import time; time.sleep(9)"), None);
     check("python", screen("", ">>> if x:\n..."), None);
+}
+
+/// What people and models write about the programs, and what programs show of them.
+const TALK: [&str; 16] = [
+    "esc to interrupt",
+    "• Working (5s • esc to interrupt)",
+    "manual mode on  ·  esc to interrupt",
+    "responding Thinking... (esc to cancel, 3s) ? for shortcuts",
+    "responding Calibrating.  (2s · esc to cancel)",
+    "Enter to steer · Ctrl+Q to queue",
+    "BUILD  ■■■■■■⬝⬝ esc interrupt",
+    "⠸ Working...",
+    "1. Yes\n2. No",
+    "Do you want to proceed?\n❯ 1. Yes\n  2. No\nEsc to cancel",
+    "Permission Required: Bash command\n1. Yes\n2. No\nEsc to cancel",
+    "Would you like to run this?\n› 1. Yes, proceed (y)\nPress enter to confirm or esc to cancel",
+    "Confirming: Shell ls\nloading Waiting for user confirmation...",
+    "Allow execution of [Shell]?\n(checked) 1. Allow once\n2. No",
+    "△ Permission required\n   Allow once   Reject    ⇆ select  enter confirm  esc reject",
+    "Do you trust the files in this folder?\n1. Trust folder\n3. Don't trust\n↑↓ select  enter submit  esc dismiss",
+];
+
+#[test]
+fn what_is_said_of_a_program_is_no_sign_of_it() {
+    let rule = "─".repeat(120);
+    let prompts = [
+        ("claude", "\nWorked for 5s · done 7:39 AM\nmanual mode on\neffort: medium · /effort\n$".into(), None),
+        ("codex", "\n\n› Ask Codex to do anything\n\n  fake-model default · /x\n  ← for agents".into(), None),
+        (
+            "gemini",
+            "\nworkspace (/directory)\n/x sandbox\nno sandbox /model\nAuto\n? for shortcuts\nShift+Tab to accept \
+             edits 1 MCP server\n>    Type your message or @path/to/file"
+                .into(),
+            IDLE,
+        ),
+        (
+            "opencode",
+            "\n\n▣ Build · Model default · 1.8s\n\n\n\n BUILD         1.0K (1%) · ctrl+p cmd".into(),
+            IDLE,
+        ),
+        (
+            "qwen",
+            format!("\n➜ x · fake-model\nAuto mode (shift + tab to cycle)\n{rule}\n>    Type your message or @path/to/file"),
+            IDLE,
+        ),
+        ("pi", format!("\n\n{rule}\n\n{rule}\n/x\n↑2.0k ↓40 0.5%/200k (auto)    fake-model"), IDLE),
+    ];
+    for (preset, prompt, means) in &prompts {
+        for talk in TALK {
+            // pi's own spinner stands as its answers do, right above the composer.
+            if (*preset, talk) == ("pi", "⠸ Working...") {
+                continue;
+            }
+            check(preset, screen("", &format!("an answer:\n{talk}\n{prompt}")), *means);
+        }
+    }
 }

@@ -273,7 +273,7 @@ impl State {
         let Some(tells) = told_by(body) else { return Vec::new() };
         let whom = Caller::Child(child);
         let Some(mail) = self.mail.get_mut(&whom) else { return Vec::new() };
-        let typed = matches!(outcome, Outcome::Typed { .. });
+        let typed = !matches!(outcome, Outcome::Refused(_) | Outcome::Unknown(_));
         mail.turns.ended(id, typed);
         let mut changes = Vec::new();
         match outcome {

@@ -36,13 +36,6 @@ pub(super) fn text(text: String, figures: JsonObject) -> CallToolResult {
     CallToolResult::success(vec![ContentBlock::text(text)]).with_meta(Some(MetaObject(figures)))
 }
 
-/// A record for our own command line, which reads no text.
-pub(super) fn unlisted(value: &impl Serialize) -> CallToolResult {
-    let mut result = record(value);
-    result.content.clear();
-    result
-}
-
 /// Adds what an earlier host of this workspace left, once.
 pub(super) fn with_greeting(server: &Server, mut result: CallToolResult) -> CallToolResult {
     if let Some(greeting) = server.registry.greeting(server.caller) {

@@ -3,13 +3,15 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use rmcp::{ErrorData, model::CustomResult};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     Server,
-    answer::{cut, unlisted},
-    error::{Answer, ToolError},
+    answer::cut,
+    explain::{answer, left, wish},
 };
 use crate::{
     child::{owner::Owner, state::State},
@@ -167,11 +169,12 @@ impl BoardRow {
 impl Server {
     /// Everyone, or what has changed since the last answer: at once if something else than output has, and after the
     /// time that was asked for in any case.
-    pub(super) async fn board(&self, wish: BoardWish) -> Answer {
+    pub(super) async fn board(&self, params: Option<Value>) -> Result<CustomResult, ErrorData> {
         /// Several changes come together: one answer for all of them.
         const TOGETHER: Duration = Duration::from_millis(40);
         const MOST_MS: u64 = 60_000;
-        let deadline = Instant::now() + Duration::from_millis(wish.wait_ms.min(MOST_MS));
+        let ask: BoardWish = wish(params)?;
+        let deadline = Instant::now() + Duration::from_millis(ask.wait_ms.min(MOST_MS));
         let mut told = self.board.lock().await;
         let mut pulse = self.registry.pulse();
         loop {
@@ -181,12 +184,12 @@ impl Server {
                 let known = told.get_or_insert_default();
                 board.gone.iter().for_each(|child| drop(known.remove(child)));
                 known.extend(board.rows.iter().map(|row| (row.child.clone(), row.clone())));
-                return Ok(unlisted(&board));
+                return answer(&board);
             }
             tokio::select! {
                 _ = pulse.changed() => tokio::time::sleep(TOGETHER).await,
                 () = tokio::time::sleep_until(deadline) => {}
-                () = self.gone.cancelled() => return Err(ToolError::new("the connection is gone", "Connect again.")),
+                () = self.gone.cancelled() => return Err(left()),
             }
         }
     }

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use rmcp::{ErrorData, model::CustomResult};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
     Server,
-    answer::{MAX_BYTES, unlisted},
-    error::{Answer, ToolError},
+    answer::MAX_BYTES,
+    explain::{answer, left, refused, wish},
 };
 use crate::{
     id::{Exit, Offset},
@@ -25,7 +27,7 @@ pub const FOLLOW: &str = "compere/follow";
 pub struct FollowWish {
     /// The child's id or name.
     pub child: String,
-    /// What is known of it: wait until it has written more than this, has another size, or has ended.
+    /// What is known of it: wait until it has written more than this, or has ended.
     #[serde(default)]
     pub since: Option<u64>,
     /// How long to wait for that, in milliseconds; at most a minute.
@@ -65,15 +67,16 @@ pub struct Followed {
 
 impl Server {
     /// A child's newest bytes or its screen, once there is more of them than the caller knows.
-    pub(super) async fn follow(&self, wish: FollowWish) -> Answer {
+    pub(super) async fn follow(&self, params: Option<Value>) -> Result<CustomResult, ErrorData> {
         /// A program writes a screen in many pieces: one answer for all of them.
         const TOGETHER: Duration = Duration::from_millis(10);
         const MOST_MS: u64 = 60_000;
-        let child = self.registry.find(self.caller, &wish.child, Act::Read)?.child;
-        let deadline = Instant::now() + Duration::from_millis(wish.wait_ms.min(MOST_MS));
+        let ask: FollowWish = wish(params)?;
+        let child = self.registry.find(self.caller, &ask.child, Act::Read).map_err(refused)?.child;
+        let deadline = Instant::now() + Duration::from_millis(ask.wait_ms.min(MOST_MS));
         let (mut written, mut changes) = (child.written(), child.changes());
         while !changes.borrow_and_update().state.ended()
-            && written.borrow_and_update().end.0 <= wish.since.unwrap_or(0)
+            && written.borrow_and_update().end.0 <= ask.since.unwrap_or(0)
         {
             tokio::select! {
                 more = written.changed() => match more {
@@ -82,26 +85,26 @@ impl Server {
                 },
                 _ = changes.changed() => {}
                 () = tokio::time::sleep_until(deadline) => break,
-                () = self.gone.cancelled() => return Err(ToolError::new("the connection is gone", "Connect again.")),
+                () = self.gone.cancelled() => return Err(left()),
             }
         }
         // The end first: whoever ends writes before that.
         let status = child.status();
-        let mut answer = Followed { over: status.state.ended(), exit: status.exit(), ..Followed::default() };
-        let shown = child.screen(0, None).await?;
-        (answer.rows, answer.cols, answer.end) = (shown.size.rows, shown.size.cols, shown.end.0);
-        if wish.bytes == 0 {
-            answer.lines = shown.lines;
-            (answer.from, answer.next) = (answer.end, answer.end);
+        let mut now = Followed { over: status.state.ended(), exit: status.exit(), ..Followed::default() };
+        let shown = child.screen(0, None).await.map_err(refused)?;
+        (now.rows, now.cols, now.end) = (shown.size.rows, shown.size.cols, shown.end.0);
+        if ask.bytes == 0 {
+            now.lines = shown.lines;
+            (now.from, now.next) = (now.end, now.end);
         } else {
-            let since = wish.since.map_or(shown.end, |since| Offset(since.min(shown.end.0)));
-            let (from, bytes) = child.bytes(since, wish.bytes.min(MAX_BYTES)).await?;
-            answer.from = from.0;
-            answer.next = from.0 + bytes.len() as u64;
-            answer.dropped = from.0 - since.0;
-            answer.data = STANDARD.encode(&bytes);
-            answer.end = answer.end.max(answer.next);
+            let since = ask.since.map_or(shown.end, |since| Offset(since.min(shown.end.0)));
+            let (from, bytes) = child.bytes(since, ask.bytes.min(MAX_BYTES)).await.map_err(refused)?;
+            now.from = from.0;
+            now.next = from.0 + bytes.len() as u64;
+            now.dropped = from.0 - since.0;
+            now.data = STANDARD.encode(&bytes);
+            now.end = now.end.max(now.next);
         }
-        Ok(unlisted(&answer))
+        answer(&now)
     }
 }

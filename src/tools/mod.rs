@@ -4,6 +4,7 @@ mod answer;
 mod error;
 
 mod board;
+mod explain;
 mod follow;
 
 mod list_children;
@@ -27,13 +28,10 @@ use std::{
 use futures::FutureExt;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
-    handler::server::{
-        router::tool::ToolRouter,
-        tool::{IntoCallToolResult, ToolCallContext},
-    },
+    handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
-        ServerCapabilities, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+        ErrorCode, Implementation, JsonObject, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
     tool_handler,
@@ -48,10 +46,10 @@ use crate::{
     registry::{Registry, inbox::Given, spawn::Session},
 };
 
-use self::error::{Answer, ToolError};
 pub use self::{
     answer::text_of as text,
     board::{BOARD, Board, BoardReport, BoardRow, BoardWish},
+    explain::EXPLAIN,
     follow::{FOLLOW, FollowWish, Followed},
     report_to_parent::MAX_REPORT,
 };
@@ -114,26 +112,6 @@ impl Server {
         let given = self.given.swap(0, Ordering::Relaxed);
         if given > 0 {
             self.registry.heard(self.caller, given).await;
-        }
-    }
-
-    /// What our own command line asks for beside the tools; no host is told of it.
-    async fn unlisted(&self, request: &CallToolRequestParams) -> Option<Answer> {
-        fn wish<T: serde::de::DeserializeOwned>(request: &CallToolRequestParams) -> Result<T, ToolError> {
-            let given = Value::Object(request.arguments.clone().unwrap_or_default());
-            let other = |why: serde_json::Error| ToolError::new(why.to_string(), "Use the same version.");
-            serde_json::from_value(given).map_err(other)
-        }
-        match &*request.name {
-            BOARD => Some(match wish(request) {
-                Ok(wish) => self.board(wish).await,
-                Err(wrong) => Err(wrong),
-            }),
-            FOLLOW => Some(match wish(request) {
-                Ok(wish) => self.follow(wish).await,
-                Err(wrong) => Err(wrong),
-            }),
-            _ => None,
         }
     }
 
@@ -226,6 +204,20 @@ impl ServerHandler for Server {
             .with_instructions(INSTRUCTIONS)
     }
 
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        self.confirm().await;
+        match &*request.method {
+            EXPLAIN => self.explain(request.params).await,
+            BOARD => self.board(request.params).await,
+            FOLLOW => self.follow(request.params).await,
+            other => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, other.to_owned(), None)),
+        }
+    }
+
     async fn ping(&self, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         self.confirm().await;
         Ok(())
@@ -241,12 +233,7 @@ impl ServerHandler for Server {
         let name = request.name.clone();
         tracing::debug!(tool = %name, caller = %self.caller, "call");
         // rmcp does not answer a request whose handler panicked.
-        let call = AssertUnwindSafe(async {
-            match self.unlisted(&request).await {
-                Some(answer) => answer.into_call_tool_result(),
-                None => self.router.call(ToolCallContext::new(self, request, context)).await,
-            }
-        });
+        let call = AssertUnwindSafe(self.router.call(ToolCallContext::new(self, request, context)));
         let response = match call.catch_unwind().await {
             Ok(response) => response,
             Err(panic) => {
@@ -261,7 +248,7 @@ impl ServerHandler for Server {
         };
         fault::point!("call.ended");
         match response {
-            Ok(CallToolResponse::Complete(result)) if self.router.has_route(&name) => {
+            Ok(CallToolResponse::Complete(result)) => {
                 let result = self.with_parameters(&name, result);
                 let result = answer::with_greeting(self, result);
                 if name != "read_reports" {

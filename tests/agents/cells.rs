@@ -77,8 +77,13 @@ fn plain(bench: &mut Bench, text: impl Fn(&str) -> String) -> Try {
     let from = bench.stage.model.now();
     let told = bench.send(&child, &sent.text, 30_000);
     let verdict = bench.judge(&sent, &told, from);
-    bench.settle(&child)?;
-    Ok(verdict)
+    let settled = bench.settle(&child);
+    then(verdict, settled)
+}
+
+/// The verdict, but that afterwards something else must hold, too.
+fn then(verdict: Verdict, settled: Result<(), String>) -> Try {
+    if verdict.holds() { settled.map(|()| verdict) } else { Ok(verdict) }
 }
 
 /// The same, of which nothing may be run: what it names would leave a file.
@@ -112,8 +117,8 @@ fn while_busy(bench: &mut Bench) -> Try {
     let cut = bench.stage.model.first(from, Duration::from_millis(500), cut).is_some();
     bench.stage.model.release(&first);
     let verdict = bench.judge(&sent, &told, from).and(bench.judge(&busy, &told_first, from));
-    bench.settle(&child)?;
-    Ok(if cut { Verdict::Wrong("it cut the running answer off".into()) } else { verdict })
+    let settled = bench.settle(&child);
+    then(if cut { Verdict::Wrong("it cut the running answer off".into()) } else { verdict }, settled)
 }
 
 /// Waits until the child is seen to be busy.
@@ -158,9 +163,9 @@ fn at_a_dialog(bench: &mut Bench) -> Try {
     bench.note(format!("keys: {keys:?}"));
     bench.stage.model.first(from, ARRIVE, result).ok_or("the dialog was not answered by send_keys")?;
     let verdict = bench.judge(&sent, &told, from);
-    bench.settle(&child)?;
+    let settled = bench.settle(&child);
     let _ = std::fs::remove_file(file);
-    Ok(verdict)
+    then(verdict, settled)
 }
 
 /// Two messages at the same moment, by two servers.
@@ -185,9 +190,9 @@ fn two_senders(bench: &mut Bench) -> Try {
     bench.note(format!("receipts: {left:?} {right:?}"));
     let verdicts =
         [(0, left), (1, right)].map(|(at, receipt)| bench.judge(&sent[at], &Told::of(&receipt), from));
-    bench.settle(&child)?;
+    let settled = bench.settle(&child);
     let [first, second] = verdicts;
-    Ok(first.and(second))
+    then(first.and(second), settled)
 }
 
 /// A message to a program that has only just been started.
@@ -222,5 +227,5 @@ fn ends(bench: &mut Bench, child: &str, verdict: Verdict) -> Try {
     }
     let settled = bench.stage.becomes(child, "idle", SETTLE);
     bench.stage.stop(child)?;
-    settled.map(|()| verdict)
+    then(verdict, settled)
 }

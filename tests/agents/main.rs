@@ -1,9 +1,11 @@
 //! The real agents' programs, offline, against a model of our own: `cargo test --test agents -- --tries N [--list]
 //! [--at-once N] [--trace DIR] [--write] [PROGRAM…] [PART OF A CELL'S NAME…]`. Without --tries and names it only tests
-//! what judges, and says that the programs were not tried: a plain `cargo test` has no programs. No retries.
+//! what judges, and says that the programs were not tried: a plain `cargo test` has no programs. No retries. With --write
+//! what is seen goes into docs/AGENTS.md.
 
 #![allow(clippy::unwrap_used, reason = "a lock that is poisoned ends the run, as it should")]
 
+mod docs;
 mod judge;
 mod table;
 
@@ -50,12 +52,21 @@ struct Args {
     list: bool,
     at_once: usize,
     trace: Option<PathBuf>,
+    write: bool,
     names: Vec<String>,
 }
 
 impl Args {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
-        let mut args = Args { run: false, tries: 3, list: false, at_once: 3, trace: None, names: Vec::new() };
+        let mut args = Args {
+            run: false,
+            tries: 3,
+            list: false,
+            at_once: 3,
+            trace: None,
+            write: false,
+            names: Vec::new(),
+        };
         while let Some(word) = words.next() {
             let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or("a number is missing");
             match &*word {
@@ -65,6 +76,7 @@ impl Args {
                 }
                 "--at-once" => args.at_once = number()?,
                 "--list" => args.list = true,
+                "--write" => args.write = true,
                 "--trace" => args.trace = Some(words.next().ok_or("a directory is missing")?.into()),
                 // What `cargo test` hands to every test binary.
                 "--nocapture" | "--quiet" | "-q" => {}
@@ -94,7 +106,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(why) => {
             say(&format!(
-                "{why}; there are --tries N, --at-once N, --trace DIR, --list, programs and parts of names"
+                "{why}; there are --tries N, --at-once N, --trace DIR, --list, --write, programs and parts of names"
             ));
             return ExitCode::FAILURE;
         }
@@ -112,7 +124,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(wrong) => {
-            say(&format!("{wrong} cells did not hold; see {}", bench::failures().display()));
+            say(&format!("{wrong} that nobody knew of; see {}", bench::failures().display()));
             ExitCode::FAILURE
         }
         Err(why) => {
@@ -169,23 +181,27 @@ fn run(args: &Args) -> Result<usize, String> {
             });
         }
     });
-    let (tallies, measures) = (tried.tallies.into_inner().unwrap(), tried.measures.into_inner().unwrap());
-    let names: Vec<&str> = programs.iter().map(|program| program.name).collect();
-    for family in &families {
-        let cells: Vec<&str> =
-            family.cells.iter().map(|cell| cell.name).filter(|cell| args.wants_cell(cell)).collect();
-        if !cells.is_empty() {
-            say("");
-            table::matrix(&tallies, family.name, &cells, &names).iter().for_each(|line| say(line));
-        }
+    let seen = table::Seen {
+        tallies: tried.tallies.into_inner().unwrap(),
+        measures: tried.measures.into_inner().unwrap(),
+        troubles: tried.troubles.into_inner().unwrap(),
+    };
+    let families: Vec<(&str, Vec<&str>)> = families
+        .iter()
+        .map(|family| {
+            (family.name, family.cells.iter().map(|cell| cell.name).filter(|cell| args.wants_cell(cell)))
+        })
+        .map(|(name, cells)| (name, cells.collect()))
+        .collect();
+    let lines = seen.lines(&families, &programs);
+    say("");
+    lines.iter().for_each(|line| say(line));
+    let took = began.elapsed();
+    say(&format!("\n{} s in all", took.as_secs()));
+    if args.write {
+        docs::write(&lines, args.tries, args.at_once, took, &programs)?;
     }
-    if !measures.is_empty() {
-        say("");
-        table::measures(&measures, &names).iter().for_each(|line| say(line));
-    }
-    say(&format!("\n{} s in all", began.elapsed().as_secs()));
-    let wrong = tallies.values().filter(|tally| !tally.holds()).count();
-    Ok(wrong + tried.troubles.into_inner().unwrap().len())
+    Ok(seen.deviations())
 }
 
 /// Cells that are tried on one stage.

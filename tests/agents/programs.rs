@@ -234,7 +234,8 @@ fn opencode(to: &Setting) -> Settings {
         ("OPENCODE_DISABLE_AUTOUPDATE", "1".to_owned()),
         ("OPENCODE_DISABLE_MODELS_FETCH", "1".to_owned()),
         ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1".to_owned()),
-        // It asks the registry for its plugins' package, four times.
+        // It asks a registry for its plugins' package, and waits for that at its start.
+        ("npm_config_registry", "http://127.0.0.1:9".to_owned()),
         ("npm_config_fetch_retries", "0".to_owned()),
     ];
     (vec![(".config/opencode/opencode.json", config.to_string())], variables)

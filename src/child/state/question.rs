@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::rule::Asked;
 use crate::child::prompt::Prompt;
 
 /// See the module.
@@ -10,8 +11,8 @@ use crate::child::prompt::Prompt;
 pub(super) struct Question {
     /// As it was seen last.
     now: Option<Seen>,
-    /// As it was told last, and when that began.
-    told: Option<(Prompt, Instant)>,
+    /// As it was told last, when that began, and what it asks for.
+    told: Option<(Prompt, Instant, String)>,
 }
 
 #[derive(Debug)]
@@ -26,24 +27,28 @@ struct Seen {
 impl Question {
     /// How long a question must stay as it is to be taken for drawn. Between the pieces of one there were at most 30 ms.
     const DRAWN: Duration = Duration::from_millis(100);
-    /// How long it may take to appear after the program has said that it asks; seen: 100 ms (claude, codex).
-    const APPEARS: Duration = Duration::from_millis(600);
+    /// How long it may take to appear after the program has said that it asks; seen: 100 ms (claude), and a second and a
+    /// half after the last key (codex, which does not want its dialog to be answered by what was meant for its composer).
+    const APPEARS: Duration = Duration::from_secs(3);
     /// One that never stays as it is is told as it was by then.
     const RESTLESS: Duration = Duration::from_secs(1);
 
-    /// The program asks this, and its place on the screen is known, or not (yet).
-    pub(super) fn sees(&mut self, prompt: Prompt, located: bool, now: Instant) {
+    /// The program asks this.
+    pub(super) fn sees(&mut self, asked: Asked, now: Instant) {
+        let Asked { prompt, located, what } = asked;
         let seen = match self.now.take() {
             Some(seen) if seen.prompt.hash == prompt.hash => seen,
             Some(seen) => Seen { prompt, since: seen.since, still: now },
             None => Seen { prompt, since: now, still: now },
         };
         let (still, since) = (now - seen.still, now - seen.since);
-        let drawn = still >= Self::DRAWN && (located || since >= Self::APPEARS);
-        let told = self.told.as_ref().map_or(seen.since, |(_, at)| *at);
-        let restless = now - told >= Self::RESTLESS;
-        if (drawn || restless) && self.told().is_none_or(|told| told.hash != seen.prompt.hash) {
-            self.told = Some((seen.prompt.clone(), now));
+        let told = self.told.as_ref().map_or(seen.since, |(_, at, _)| *at);
+        let there = located || since >= Self::APPEARS;
+        if there
+            && (still >= Self::DRAWN || now - told >= Self::RESTLESS)
+            && self.told().is_none_or(|told| told.hash != seen.prompt.hash)
+        {
+            self.told = Some((seen.prompt.clone(), now, what));
         }
         self.now = Some(seen);
     }
@@ -55,7 +60,12 @@ impl Question {
 
     /// What can be told of it.
     pub(super) fn told(&self) -> Option<&Prompt> {
-        self.told.as_ref().map(|(prompt, _)| prompt)
+        self.told.as_ref().map(|(prompt, ..)| prompt)
+    }
+
+    /// What it asks for, in a word or two.
+    pub(super) fn what(&self) -> Option<&str> {
+        self.told.as_ref().map(|(.., what)| &**what)
     }
 
     /// What it is at this moment, drawn or not.

@@ -1,11 +1,12 @@
 //! A preset's rules, compiled, and where on what is seen they hold. Knows no time and draws no conclusion.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use regex::Regex;
 
 use super::Look;
 use crate::child::{
+    explain::Tried,
     prompt::{Place, Prompt},
     rules::{Meaning, Rule, Sign},
 };
@@ -19,6 +20,8 @@ pub(super) struct Compiled {
     pub(super) pattern: Regex,
     pub(super) meaning: Meaning,
     pub(super) what: String,
+    /// How long it must have been the first that holds, to decide.
+    pub(super) lasts: Duration,
     /// Whether it says where a question lies.
     places: bool,
 }
@@ -34,6 +37,7 @@ impl Compiled {
             pattern,
             meaning: rule.state,
             what: rule.what.clone().unwrap_or_else(|| "input".into()),
+            lasts: Duration::from_millis(rule.for_ms.unwrap_or(0).into()),
         })
     }
 
@@ -47,12 +51,14 @@ impl Compiled {
         let text = self.on.text(look)?;
         let found = self.pattern.captures(text)?;
         let found = match self.on {
-            Sign::Screen | Sign::Bottom => found.name("prompt").or_else(|| found.get(0))?.as_str(),
+            Sign::Screen | Sign::Bottom => {
+                &text[lines(text, found.name("prompt").or_else(|| found.get(0))?.range())]
+            }
             // These are short: all of it tells more.
             Sign::Title | Sign::Status | Sign::Progress => text,
         };
-        let mut lines = found.lines().map(str::trim).filter(|line| !line.is_empty());
-        let first = lines.next().unwrap_or_default();
+        let mut lines = found.lines().filter(|line| line.contains(char::is_alphanumeric));
+        let first = lines.next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
         let more = lines.next().is_some() || first.chars().count() > LONGEST;
         let first: String = first.chars().take(LONGEST).collect();
         Some(format!("{first}{}", if more { "…" } else { "" }))
@@ -61,7 +67,23 @@ impl Compiled {
     /// Where it looks and what it found there, for a reader.
     pub(super) fn why(&self, look: Look<'_>) -> String {
         let (word, number) = (self.on.word(), self.number);
-        format!("its {word} shows {:?} (rule {number})", self.shows(look).unwrap_or_default())
+        let told = look.msg.filter(|_| self.on == Sign::Status && self.meaning != Meaning::NeedsInput);
+        let told: String = told.iter().flat_map(|msg| [": ", msg]).flat_map(str::chars).take(200).collect();
+        format!("its {word} shows {:?}{told} (rule {number})", self.shows(look).unwrap_or_default())
+    }
+
+    /// How it fares on what is seen.
+    pub(super) fn tried(&self, look: Look<'_>, first: bool) -> Tried {
+        Tried {
+            rule: self.number,
+            on: self.on,
+            matches: self.pattern.as_str().to_owned(),
+            state: self.meaning,
+            what: (self.meaning == Meaning::NeedsInput).then(|| self.what.clone()),
+            holds: self.holds(look),
+            shows: self.shows(look),
+            first,
+        }
     }
 
     /// Where on the screen it says that the question is, and its row of choices.
@@ -83,20 +105,30 @@ impl Compiled {
     }
 }
 
-/// What is asked, by the rule that says so, and whether a rule says where it stands. Else it is read at the bottom.
-pub(super) fn question(rules: &[Compiled], decides: &Compiled, look: Look<'_>) -> (Prompt, bool) {
-    let own = decides.place(look);
+/// What is asked, by the rule that says so.
+pub(super) struct Asked {
+    pub(super) prompt: Prompt,
+    /// Whether a rule says where it stands. Else it was read at the bottom.
+    pub(super) located: bool,
+    /// What it asks for, in a word or two.
+    pub(super) what: String,
+}
+
+/// The question that a rule says there is: where that rule says, or the first that says where questions stand.
+pub(super) fn question(rules: &[Compiled], decides: &Compiled, look: Look<'_>) -> Asked {
+    let own = decides.place(look).map(|place| (place, decides));
     let other = || {
         let places = |rule: &&Compiled| rule.meaning == Meaning::NeedsInput && rule.places;
-        rules.iter().filter(places).find_map(|rule| rule.place(look))
+        rules.iter().filter(places).find_map(|rule| Some((rule.place(look)?, rule)))
     };
     let found = own.or_else(other);
     let located = found.is_some();
-    let (at, row) = found.unwrap_or_else(|| (bottom(look.screen)..look.screen.len(), None));
+    let bottom = || ((bottom(look.screen)..look.screen.len(), None), decides);
+    let ((at, row), rule) = found.unwrap_or_else(bottom);
     let pair = |range: Range<usize>| (range.start, range.end);
     let says = look.msg.filter(|_| decides.on == Sign::Status);
     let place = Place { screen: look.screen, at: pair(at), row: row.map(pair), shades: look.shades, says };
-    (Prompt::read(&place), located)
+    Asked { prompt: Prompt::read(&place), located, what: rule.what.clone() }
 }
 
 impl Sign {
@@ -134,6 +166,12 @@ pub(super) fn bottom(screen: &str) -> usize {
         }
     }
     0
+}
+
+/// Those of them that are not blank, cut to what a line of a terminal may have.
+pub(super) fn bottom_lines(screen: &str) -> Vec<String> {
+    let lines = screen[bottom(screen)..].lines().map(str::trim_end).filter(|line| !line.is_empty());
+    lines.map(|line| line.chars().take(200).collect()).collect()
 }
 
 /// The whole lines of a piece.

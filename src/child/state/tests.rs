@@ -64,7 +64,7 @@ impl Told {
 }
 
 fn rule(on: Sign, matches: &str, state: Meaning) -> Rule {
-    Rule { on, matches: matches.into(), state, what: None }
+    Rule { on, matches: matches.into(), state, what: None, for_ms: None }
 }
 
 fn shell() -> Rules {
@@ -146,7 +146,7 @@ fn the_first_rule_that_holds_decides() {
     told.title = Some("✦ Working…".into());
     told.is(30, "busy");
     told.status = Some("blocked permission".into());
-    told.is(40, "busy").is(640, "needs_input (permission)");
+    told.is(40, "busy").is(3039, "busy").is(3040, "needs_input (permission)");
     assert_eq!(told.reducer.why(), "its own status (OSC 7501) shows \"blocked permission\" (rule 1)");
 }
 
@@ -212,15 +212,15 @@ fn a_question_that_was_answered_is_not_told_again_before_the_program_had_time_to
         Rules { rules: vec![asks, rule(Sign::Status, "^working", Meaning::Busy)], ..Rules::default() };
     let mut told = Told::new(rules);
     told.status = Some("blocked".into());
-    told.prints(10, "1. Yes").is(20, "starting").is(620, "needs_input (input)");
-    told.types(700).is(710, "busy").is(999, "busy").is(1000, "busy");
-    assert!(!told.reducer.settled(told.at(1000)), "it asks again");
-    told.is(1600, "needs_input (input)");
-    told.types(2000);
+    told.prints(10, "1. Yes").is(20, "starting").is(3020, "needs_input (input)");
+    told.types(4000).is(4010, "busy").is(5999, "busy").is(6000, "busy");
+    assert!(!told.reducer.settled(told.at(6000)), "it asks again");
+    told.is(9000, "needs_input (input)");
+    told.types(10_000);
     told.status = Some("working".into());
-    told.is(2050, "busy");
+    told.is(10_050, "busy");
     told.status = Some("blocked".into());
-    told.is(2301, "busy").is(2901, "needs_input (input)");
+    told.prints(10_100, "2. No").is(10_301, "busy").is(13_301, "needs_input (input)");
 }
 
 fn asks() -> Rules {
@@ -244,16 +244,16 @@ fn a_question_is_told_when_it_is_drawn() {
     told.is(30, "busy");
     assert!(!told.reducer.settled(told.at(30)), "and nothing is typed meanwhile");
     told.prints(80, "Run ls?\n❯ 1. Yes\nEsc cancels").is(90, "busy").is(150, "busy");
-    told.prints(160, DIALOG).is(170, "busy").is(269, "busy").is(270, "needs_input (an answer)");
+    told.prints(160, DIALOG).is(170, "busy").is(269, "busy").is(270, "needs_input (permission)");
     let prompt = told.reducer.prompt().unwrap().clone();
     assert_eq!(prompt.text, "Run ls?\n❯ 1. Yes\n  2. No\nEsc cancels");
     assert_eq!((prompt.choices.len(), prompt.choices[0].selected), (2, true));
     // The selection moves.
     told.prints(300, &DIALOG.replace("❯ 1.", "  1.").replace("  2.", "❯ 2."))
-        .is(310, "needs_input (an answer)");
+        .is(310, "needs_input (permission)");
     assert_ne!(told.reducer.asks().unwrap().hash, prompt.hash, "what Enter would do is known at once");
     assert_eq!(told.reducer.prompt(), Some(&prompt));
-    told.is(410, "needs_input (an answer)");
+    told.is(410, "needs_input (permission)");
     assert_eq!(told.reducer.prompt(), told.reducer.asks());
     told.status = Some("working".into());
     told.prints(500, "working").is(510, "busy");
@@ -261,10 +261,25 @@ fn a_question_is_told_when_it_is_drawn() {
 }
 
 #[test]
+fn a_question_that_still_stands_there_after_its_answer_is_given_time_to_go() {
+    let mut told = Told::new(asks());
+    told.prints(10, DIALOG).is(20, "starting").is(120, "needs_input (permission)").types(1000);
+    told.is(1010, "busy").prints(1400, DIALOG).is(1500, "busy").is(2999, "busy");
+    assert!(
+        !told.reducer.settled(told.at(2999)) && told.reducer.asks().is_none(),
+        "an answer would be the next one's"
+    );
+    // Another one is told as soon as it is drawn.
+    let other = DIALOG.replace("Run ls", "Run rm");
+    told.is(3000, "busy").is(3100, "needs_input (permission)").types(4000).prints(4100, &other);
+    told.is(4300, "busy").is(4400, "needs_input (permission)");
+}
+
+#[test]
 fn what_the_program_says_that_it_asks_belongs_to_the_question() {
     let mut told = Told::new(asks());
     (told.status, told.msg) = (Some("blocked".into()), Some("approve Bash: ls".into()));
-    told.prints(10, DIALOG).is(20, "starting").is(120, "needs_input (an answer)");
+    told.prints(10, DIALOG).is(20, "starting").is(120, "needs_input (permission)");
     assert!(told.reducer.prompt().unwrap().text.starts_with("approve Bash: ls\n\nRun ls?\n"));
 }
 
@@ -300,7 +315,25 @@ fn a_reason_is_told_once_and_not_at_every_tick_of_a_clock() {
     let mut told = Told::new(Rules { rules, ..Rules::default() });
     told.prints(10, "Working (1s · esc to interrupt)").is(20, "busy");
     let why = told.reducer.why().to_owned();
-    assert_eq!(why, "its screen shows \"(1s · esc to interrupt)\" (rule 1)");
+    assert_eq!(why, "its screen shows \"Working (1s · esc to interrupt)\" (rule 1)");
     told.prints(1010, "Working (2s · esc to interrupt)").is(1020, "busy");
     assert_eq!(told.reducer.why(), why);
+}
+
+#[test]
+fn what_a_program_shows_in_passing_counts_once_it_lasts() {
+    let rules = vec![
+        rule(Sign::Bottom, "esc interrupt", Meaning::Busy),
+        Rule { for_ms: Some(500), ..rule(Sign::Bottom, "ctrl\\+p cmd", Meaning::Idle) },
+    ];
+    let mut told = Told::new(Rules { rules, ..Rules::default() });
+    told.prints(10, "ctrl+p cmd").is(20, "starting").is(519, "starting").is(520, "idle").types(1000);
+    told.prints(1001, "esc interrupt  ctrl+p cmd").is(1010, "busy").is(8000, "busy");
+    // It has held all the time, and was not the first.
+    told.prints(9000, "ctrl+p cmd").is(9010, "busy");
+    assert_eq!(told.reducer.why(), "its screen shows \"ctrl+p cmd\" (rule 2), and has only just begun to");
+    told.prints(9100, "esc interrupt  ctrl+p cmd").is(9110, "busy");
+    told.prints(9200, "ctrl+p cmd").is(9210, "busy").is(9700, "busy");
+    assert_eq!(told.reducer.deadline(), Some(told.at(9710)));
+    told.is(9710, "idle");
 }
