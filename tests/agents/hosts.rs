@@ -22,24 +22,13 @@ const CHAIN: Duration = Duration::from_secs(150);
 /// A host starts, asks its model twice and ends.
 const RUN: Duration = Duration::from_secs(60);
 
-const TOOLS: [&str; 9] = [
-    "spawn",
-    "send_message_to",
-    "send_keys",
-    "read_output",
-    "timer_wait",
-    "report_to_parent",
-    "read_reports",
-    "list_children",
-    "stop",
-];
-
 /// What is tried.
-pub(crate) const CELLS: [Cell; 4] = [
+pub(crate) const CELLS: [Cell; 5] = [
     Cell { name: "host: added by the README's line", fits: is_host, run: added },
     Cell { name: "chain: headless, two helpers", fits: orchestrates, run: two_helpers },
     Cell { name: "chain: in a terminal, two helpers", fits: orchestrates, run: two_helpers_in_a_terminal },
     Cell { name: "chain: two generations", fits: orchestrates, run: two_generations },
+    Cell { name: "chain: a report is typed to who does not wait", fits: orchestrates, run: typed_report },
 ];
 
 fn is_host(program: Program) -> bool {
@@ -180,7 +169,8 @@ fn added(bench: &mut Bench) -> Try {
     bench.note(format!("tools: {told:?}"));
     let names: Vec<&String> = told.iter().flat_map(|event| &event.names).collect();
     let known = |tool: &str| names.iter().any(|name| name.ends_with(tool));
-    let hidden: Vec<&str> = TOOLS.into_iter().filter(|tool| !known(tool)).collect();
+    let all = compere::tools::list();
+    let hidden: Vec<&str> = all.iter().map(|tool| &*tool.name).filter(|tool| !known(tool)).collect();
     let results = results(bench, &stage, program.name, from);
     bench.note(format!("results: {results:?}"));
     let mut problems = Vec::new();
@@ -309,7 +299,6 @@ fn in_a_terminal(bench: &mut Bench, prompt: &str, seen: impl Fn(&[String]) -> Ve
     let from = model.now();
     let child = stage.spawn(&json!({"preset": program.name, "rows": 40, "cols": 120, "message": prompt}))?;
     let who = stage.who(program.name);
-    // The last of its answers is the one without a call.
     let deadline = std::time::Instant::now() + CHAIN;
     let mut problems = Vec::new();
     let mut results = results(bench, &stage, program.name, from);
@@ -326,6 +315,34 @@ fn in_a_terminal(bench: &mut Bench, prompt: &str, seen: impl Fn(&[String]) -> Ve
         for row in ["1", "2", "3"] {
             bench.note(format!("the screen of c{row}:\n{}", stage.screen(&format!("c{row}"))));
         }
+    }
+    problems.extend(stage.stop(&child).err());
+    judged(bench, stage, problems)
+}
+
+/// The program does not wait in a call: its child's report is typed to it, once, as a turn of its own.
+fn typed_report(bench: &mut Bench) -> Try {
+    let (model, program, mark) = (bench.stage.model, bench.program, bench.mark());
+    let stage = Stage::new(model, &PROGRAMS)?;
+    let (from, who) = (model.now(), stage.who(program.name));
+    let report = call("report_to_parent", &json!({"status": "done", "message": format!("left {mark} done")}));
+    let message = tell(&format!("{mark} left"), &[report, "say left has told".into()]);
+    let steps = [
+        call("spawn", &json!({"preset": "codex", "name": "left", "message": message})),
+        call("timer_wait", &json!({"timeout_ms": 90_000, "wake": "typed"})),
+        "say my turn ends".into(),
+    ];
+    let prompt = tell(&mark, &steps);
+    let child = stage.spawn(&json!({"preset": program.name, "rows": 40, "cols": 120, "message": prompt}))?;
+    let words = format!("done: left {mark} done");
+    let typed = |event: &Event| event.is(&who, "heard") && event.text.contains(&words);
+    let first = model.first(from, CHAIN, typed);
+    let mut problems = Vec::new();
+    problems.extend(stage.becomes(&child, "idle", RUN).err());
+    let times = model.all(from, typed).len();
+    if first.is_none() || times != 1 {
+        problems.push(format!("its child's report was heard {times} times"));
+        bench.note(format!("its screen:\n{}", stage.screen(&child)));
     }
     problems.extend(stage.stop(&child).err());
     judged(bench, stage, problems)
