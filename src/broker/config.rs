@@ -21,6 +21,22 @@ pub struct Config {
     pub on_attention: Vec<String>,
     /// When a child is reminded to report.
     pub nudges: Nudges,
+    /// A person's own at a pane.
+    pub attach: Attach,
+}
+
+/// What a person wants of panes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Attach {
+    /// The key before those that give orders to compere.
+    pub prefix: String,
+}
+
+impl Default for Attach {
+    fn default() -> Self {
+        Attach { prefix: "C-]".into() }
+    }
 }
 
 /// Where the user's configuration is: `$XDG_CONFIG_HOME/compere` or `~/.config/compere`.

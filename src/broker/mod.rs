@@ -4,6 +4,7 @@
 mod config;
 mod log;
 mod notify;
+mod viewer;
 
 use std::{
     fs::OpenOptions,
@@ -334,12 +335,16 @@ async fn converse(
         Some(hello) => hello.caller(registry, peer.pid()).await,
         None => Err(Refused::NoHello),
     };
-    hello::write_line(&mut write, &Welcome::new(caller)).await?;
+    let look = hello.as_ref().and_then(|hello| hello.look.clone());
+    hello::write_line(&mut write, &Welcome { look: look.is_some(), ..Welcome::new(caller) }).await?;
     let (Some(hello), Ok(caller)) = (hello, caller) else {
         tracing::warn!(pid = peer.pid(), why = %caller.err().unwrap_or(Refused::NoHello), "refused");
         return Ok(());
     };
     tracing::info!(%caller, pid = peer.pid(), "connected");
+    if let Some(look) = look {
+        return viewer::serve(registry, caller, (hello.user, look), read, write).await;
+    }
     serve(registry, caller, hello, read, write).await
 }
 

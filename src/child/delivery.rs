@@ -1,6 +1,8 @@
 //! The queue of what is to be typed into one child, and how far each message got. A plain value: it is told what
 //! happened and says what to do next. It knows no terminal and no clock.
 
+mod held;
+
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},

@@ -23,6 +23,7 @@ use super::plain::is_plain_text;
 use crate::id::Size;
 
 mod handler;
+pub(super) mod links;
 
 /// What `Term` does not tell, or is not trusted with. With what it does tell this is all of its state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub(super) struct Extra {
     /// What DECSC had saved when the program went to the alternate screen by ?47. The screen may have shrunk since.
     #[serde(skip)]
     pub(super) saved_primary: Option<Cursor<Cell>>,
+    /// The links that cells hold.
+    #[serde(skip)]
+    links: links::Links,
     /// What REP repeats.
     last: Option<char>,
     /// Cells that REP, DECALN and ED 2 have gone over and that no bytes have paid for yet.

@@ -15,6 +15,9 @@ use super::{
     delivery::{DeliveryId, Full, Job, Outcome},
     explain::Explained,
     find::Finding,
+    owner::{Claim, ViewerId},
+    picture::Sheet,
+    screen::Wants,
     stop::Stopped,
 };
 use crate::id::{Offset, Size};
@@ -29,6 +32,84 @@ pub(super) enum Command {
     Explain { reply: oneshot::Sender<Explained> },
     Resize(Size),
     Stop { grace: Duration, reply: oneshot::Sender<Stopped> },
+    Pane(Asked),
+}
+
+/// What is asked of it for a person at the pane.
+pub(super) enum Asked {
+    View { up: usize, reply: oneshot::Sender<View> },
+    Does { doing: Doing, reply: oneshot::Sender<()> },
+    Held { act: HeldAct, reply: oneshot::Sender<Vec<HeldMessage>> },
+}
+
+/// What a person at the pane does.
+#[derive(Debug)]
+pub enum Doing {
+    /// Takes the input, at this size of their terminal, or gives it back.
+    Claim {
+        /// What.
+        claim: Claim,
+        /// Their size; of no matter to who gives it back.
+        size: Size,
+    },
+    /// Has another size.
+    Size {
+        /// Who.
+        viewer: ViewerId,
+        /// Which.
+        size: Size,
+    },
+    /// Types; heeded of whoever holds the input.
+    Input {
+        /// Who.
+        viewer: ViewerId,
+        /// As their terminal sent it.
+        bytes: Vec<u8>,
+    },
+    /// Pastes; the same.
+    Paste {
+        /// Who.
+        viewer: ViewerId,
+        /// What.
+        text: String,
+    },
+}
+
+/// What a person does with messages that are held.
+#[derive(Debug)]
+pub enum HeldAct {
+    /// Reads them.
+    List,
+    /// Has one typed now.
+    Deliver(DeliveryId),
+    /// Sends one back, with a word of why.
+    Reject(DeliveryId, String),
+    /// Gives one another text.
+    Edit(DeliveryId, String),
+}
+
+/// A message that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldMessage {
+    /// Its name.
+    pub id: DeliveryId,
+    /// What it says.
+    pub text: String,
+}
+
+/// What a person sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The cells.
+    pub sheet: Sheet,
+    /// How many rows up from the newest that is.
+    pub up: usize,
+    /// How many there are.
+    pub above: usize,
+    /// What the program wants of the person's terminal.
+    pub wants: Wants,
+    /// What the child had written when this was so.
+    pub end: Offset,
 }
 
 /// Where a piece of output begins, what was written so far, and its bytes.

@@ -9,6 +9,8 @@ mod guard;
 mod line;
 mod mailbox;
 pub mod owner;
+pub mod paint;
+pub mod picture;
 pub mod plain;
 pub mod prompt;
 pub mod recording;
@@ -22,6 +24,7 @@ mod side;
 mod sight;
 pub mod state;
 pub mod status;
+pub mod stint;
 mod stop;
 mod task;
 pub mod text;
@@ -41,8 +44,8 @@ use self::{
     delivery::{DeliveryId, Full, Job, Outcome, What},
     explain::Explained,
     find::Finding,
-    mailbox::{Command, Mailbox},
-    owner::Owner,
+    mailbox::{Asked, Command, Mailbox},
+    owner::{Claim, Owner, ViewerId},
     prompt::Prompt,
     rules::{Rules, Typing},
     screen::Cursor,
@@ -57,7 +60,11 @@ use crate::{
     keeper::{Launched, Record, Ring},
 };
 
-pub use self::{find::Found, stop::Left};
+pub use self::{
+    find::Found,
+    mailbox::{Doing, HeldAct, HeldMessage, View},
+    stop::Left,
+};
 
 /// What a child's thread starts from.
 #[derive(Debug)]
@@ -109,6 +116,14 @@ pub enum Told {
     Ended(State, String),
     /// The session its program is in now, by its id.
     Session(String),
+    /// Who holds its input now, and whether through a connection that may break.
+    Owner(Owner, bool),
+    /// What a person did who has given it back.
+    Stint(Box<stint::Told>),
+    /// A person has sent a held message back, with a word of why.
+    SentBack(DeliveryId, String),
+    /// A message has another text now.
+    Reworded(Box<Job>),
 }
 
 /// Whoever remembers. Called on the child's thread: it must not wait for anything.
@@ -140,6 +155,8 @@ pub struct Status {
     pub prompt: Option<Prompt>,
     /// Who holds its input, and since when.
     pub owner: Owner,
+    /// Through which connection, if that is a person at the pane.
+    pub viewer: Option<ViewerId>,
     /// Messages that wait for their turn.
     pub queued: usize,
     /// Messages that wait for a person to give the input back.
@@ -256,6 +273,7 @@ pub struct Child {
     can_be_idle: bool,
     mailbox: Mailbox,
     status: watch::Receiver<Status>,
+    drawn: watch::Receiver<u64>,
     written: watch::Receiver<Written>,
     typing: Arc<Typing>,
 }
@@ -273,10 +291,10 @@ impl Child {
         let id = begin.id;
         let typing = Arc::new(begin.typing.clone());
         let (sender, written) = watch::channel(Written { end: Offset(0), at: SystemTime::now() });
-        let (task, mailbox, status) = Task::new(begin, sender)?;
+        let (task, mailbox, status, drawn) = Task::new(begin, sender)?;
         let can_be_idle = task.can_be_idle();
         std::thread::Builder::new().name(id.to_string()).spawn(move || task.run())?;
-        Ok(Child { id, pid, keeper, can_be_idle, mailbox, status, written, typing })
+        Ok(Child { id, pid, keeper, can_be_idle, mailbox, status, drawn, written, typing })
     }
 
     /// Its id.
@@ -312,6 +330,34 @@ impl Child {
     /// To wait for a change of that. Closed when the thread ended.
     pub fn changes(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// To wait until its screen may show something else. Closed when the thread ended.
+    pub fn drawn(&self) -> watch::Receiver<u64> {
+        self.drawn.clone()
+    }
+
+    /// What a person sees of it, so many rows further up than now.
+    pub async fn view(&self, up: usize) -> Result<View, Gone> {
+        self.ask(|reply| Command::Pane(Asked::View { up, reply })).await
+    }
+
+    /// A person does something at its pane.
+    pub async fn person(&self, doing: Doing) -> Result<(), Gone> {
+        self.ask(|reply| Command::Pane(Asked::Does { doing, reply })).await
+    }
+
+    /// A person has gone from its pane, or their connection has. Nobody is there to wait.
+    pub fn left(&self, viewer: ViewerId) {
+        let (reply, _) = oneshot::channel();
+        let doing = Doing::Claim { claim: Claim::Leave { viewer }, size: Size::DEFAULT };
+        // With the thread gone there is nothing to give back.
+        let _ = self.mailbox.send(Command::Pane(Asked::Does { doing, reply }));
+    }
+
+    /// A person sees to what is held; answers what is held then.
+    pub async fn held(&self, act: HeldAct) -> Result<Vec<HeldMessage>, Gone> {
+        self.ask(|reply| Command::Pane(Asked::Held { act, reply })).await
     }
 
     /// What it has written so far.

@@ -5,6 +5,7 @@ mod checkpoint;
 mod facts;
 mod grids;
 mod cells;
+mod view;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -32,6 +33,7 @@ use super::{
     status::{ProgramStatus, Progress, PromptMark, Told},
 };
 use crate::id::Size;
+pub use view::{Mouse, Wants};
 
 /// A terminal without a window.
 pub struct Screen {
@@ -375,4 +377,4 @@ impl Dimensions for Cells {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

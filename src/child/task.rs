@@ -4,6 +4,7 @@
 mod ending;
 mod keeper;
 mod look;
+mod person;
 mod recovery;
 
 use std::{
@@ -21,7 +22,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{oneshot, watch};
 
-use self::recovery::Behind;
+use self::{person::Person, recovery::Behind};
 use super::{
     Begin, Status, Told, Witness, Written,
     delivery::{DeliveryId, Do, Job, Outcome, Queue, Scene, Stroke, What},
@@ -47,6 +48,7 @@ use crate::{
 enum Pending {
     Read { from: Offset, max: usize, whose: Reader },
     Processes,
+    Echo,
 }
 
 /// Who wants a piece of output.
@@ -92,6 +94,8 @@ pub(super) struct Task {
     behind: Option<Behind>,
     written: watch::Sender<Written>,
     status: watch::Sender<Status>,
+    drawn: watch::Sender<u64>,
+    person: Person,
     session: Search,
     /// The child's process.
     pid: i32,
@@ -102,7 +106,7 @@ impl Task {
     pub(super) fn new(
         begin: Begin,
         written: watch::Sender<Written>,
-    ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>)> {
+    ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>, watch::Receiver<u64>)> {
         let (mailbox, commands, wake) = Mailbox::new()?;
         let from = recovery::origin(begin.kept, begin.size, &begin.socket)?;
         let mut reducer = Reducer::new(&begin.rules, from.child, Instant::now());
@@ -115,13 +119,15 @@ impl Task {
             why: reducer.why().into(),
             since: SystemTime::now(),
             prompt: None,
-            owner: begin.owner,
+            owner: begin.owner.clone(),
+            viewer: None,
             queued: from.jobs.len(),
             held: 0,
             title: None,
             emulator_resets: 0,
             stale: from.stale,
         });
+        let (drawn, seen) = watch::channel(0);
         let mut task = Task {
             id: begin.id,
             keeper: from.stream,
@@ -134,6 +140,8 @@ impl Task {
             ring: begin.ring,
             commands,
             wake,
+            person: Person::new(begin.owner, begin.size, from.screen.size()),
+            drawn,
             screen: from.screen,
             reducer,
             typing: begin.typing,
@@ -164,7 +172,7 @@ impl Task {
         } else {
             task.keeper_ended(from.dead);
         }
-        Ok((task, mailbox, watched))
+        Ok((task, mailbox, watched, seen))
     }
 
     pub(super) fn can_be_idle(&self) -> bool {
@@ -208,6 +216,7 @@ impl Task {
             self.screen.sync_deadline(),
             self.reducer.deadline().filter(|_| !self.tty_asked),
             self.queue.deadline(),
+            self.person.deadline(),
             self.stopping.as_ref().map(Stopping::deadline),
         ];
         let timeout = deadline.into_iter().flatten().min().map(|at| {
@@ -266,13 +275,9 @@ impl Task {
             Command::Explain { reply } => {
                 let _ = reply.send(self.explain(now));
             }
-            Command::Resize(size) => {
-                self.screen.resize(size);
-                self.send(Request::Resize { size });
-                // What is written again from the ring would be laid out for one size only.
-                self.save();
-            }
+            Command::Resize(size) => self.ask_size(size),
             Command::Stop { grace, reply } => self.stop(grace, reply, now),
+            Command::Pane(asked) => self.pane(asked, now),
         }
     }
 
@@ -292,6 +297,7 @@ impl Task {
         if let Some(step) = self.stopping.as_mut().and_then(|stopping| stopping.step(now)) {
             self.stop_step(&step);
         }
+        self.person_tick(now);
         // Whoever answers a question answers the one that is on the screen now.
         if self.queue.compares() && self.looked_at != self.screen.version() {
             self.look(now);
@@ -339,11 +345,15 @@ impl Task {
             }
             Some(Do::Finish(id, outcome)) => {
                 fault::point!("send.finished");
-                self.tell(Told::Settled(id, outcome.clone()));
-                if let Some(done) = self.waiting.remove(&id) {
-                    let _ = done.send(outcome);
-                }
+                self.settle_one(id, outcome);
             }
+        }
+    }
+
+    fn settle_one(&mut self, id: DeliveryId, outcome: Outcome) {
+        self.tell(Told::Settled(id, outcome.clone()));
+        if let Some(done) = self.waiting.remove(&id) {
+            let _ = done.send(outcome);
         }
     }
 
@@ -372,11 +382,14 @@ impl Task {
         let (state, why) = (self.reducer.state(), self.reducer.why());
         let (queue, screen) = (&self.queue, &self.screen);
         let mut ended = false;
+        let (version, hold) = (screen.version(), &self.person.hold);
+        self.drawn.send_if_modified(|drawn| std::mem::replace(drawn, version) != version);
         self.status.send_if_modified(|status| {
-            let held = queue.held(&status.owner);
+            let held = queue.held(hold.owner());
             let waiting = queue.len() - held + self.unsettled.len();
-            let new =
-                (state, why, waiting, held, screen.title(), screen.emulator_resets(), self.reducer.prompt());
+            let owner = (hold.owner(), hold.viewer());
+            let prompt = self.reducer.prompt();
+            let new = (state, why, waiting, held, screen.title(), screen.emulator_resets(), prompt, owner);
             let old = (
                 &status.state,
                 &*status.why,
@@ -385,6 +398,7 @@ impl Task {
                 status.title.as_deref(),
                 status.emulator_resets,
                 status.prompt.as_ref(),
+                (&status.owner, status.viewer),
             );
             if new == old {
                 return false;
@@ -398,7 +412,8 @@ impl Task {
                 why: why.into(),
                 since: status.since,
                 prompt: self.reducer.prompt().cloned(),
-                owner: status.owner.clone(),
+                owner: hold.owner().clone(),
+                viewer: hold.viewer(),
                 queued: new.2,
                 held,
                 title: new.4.map(str::to_owned),

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    call, completions, doctor, explain, fake_agent, keys, log, ls, presets, read, record, report, reports,
-    send, spawn, stop, top, trust, wait,
+    attach, call, completions, doctor, explain, fake_agent, keys, log, ls, presets, read, record, replay,
+    report, reports, run, send, spawn, stop, top, trust, wait,
 };
 
 const LONG: &str = "\
@@ -80,12 +80,20 @@ pub(super) enum Command {
     Spawn(spawn::Args),
     /// Type a message into a child's program, then Enter.
     Send(send::Args),
+    /// Start a program in a terminal of its own, and be there.
+    Run(run::Args),
+    /// Go to a child's pane in this terminal, and take its input.
+    Attach(attach::Args),
+    /// Look into a child's pane without touching anything.
+    Watch(attach::Args),
     /// Press keys in a child's terminal.
     Keys(keys::Args),
     /// Show a child's screen, or what it wrote.
     Read(read::Args),
     /// Record what a child writes from now on, into an asciicast.
     Record(record::Args),
+    /// Play a recording in this terminal; nothing in it can act on that.
+    Replay(replay::Args),
     /// Wait for a report, for a child, or for a while.
     Wait(wait::Args),
     /// Inside a child: tell whoever spawned it how the task stands.

@@ -6,6 +6,7 @@ mod fail;
 mod given;
 mod out;
 
+mod attach;
 mod call;
 mod explain;
 mod keys;
@@ -14,8 +15,10 @@ mod ls;
 mod presets;
 mod read;
 mod record;
+mod replay;
 mod report;
 mod reports;
+mod run;
 mod send;
 mod spawn;
 mod stop;
@@ -76,6 +79,9 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Presets(args) => presets::run(&args),
         Command::Trust(args) => trust::run(&args),
+        Command::Attach(args) => ask(attach::run(args, attach::What::Attach)),
+        Command::Run(args) => ask(run::run(args)),
+        Command::Watch(args) => ask(attach::run(args, attach::What::Watch)),
         Command::Call(args) => ask(call::run(args)),
         Command::Explain(args) => explain::run(args),
         Command::Ls(args) => ask(ls::run(args)),
@@ -87,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Read(args) => ask(read::run(args)),
         Command::Record(args) => ask(record::run(args)),
         Command::Wait(args) => ask(wait::run(args)),
+        Command::Replay(args) => ask(replay::run(args)),
         Command::Report(args) => ask(report::run(args)),
         Command::Reports(args) => ask(reports::run(args)),
         Command::Stop(args) => ask(stop::run(args)),

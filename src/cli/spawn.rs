@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
+use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
 
 use super::{
@@ -54,6 +55,20 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
+    let json = args.json;
+    out::record(&spawned(args).await?, json, words)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// In a terminal of this size, if no other was asked for.
+    pub(super) fn sized(self, rows: u16, cols: u16) -> Args {
+        Args { size: self.size.or(Some(Size { rows, cols })), ..self }
+    }
+}
+
+/// The tool's answer.
+pub(super) async fn spawned(args: Args) -> Result<CallToolResult, Fail> {
     let preset = args.known.or(args.preset);
     if preset.is_none() && args.command.is_empty() && args.resume.is_none() {
         return Err(Fail::Usage(
@@ -73,9 +88,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
         "message": args.message.map(text_or_stdin).transpose()?,
         "resume": args.resume,
     });
-    let result = client::once("spawn", wish).await?;
-    out::record(&result, args.json, words)?;
-    Ok(ExitCode::SUCCESS)
+    client::once("spawn", wish).await
 }
 
 pub(super) fn words(child: &Value) -> String {

@@ -90,7 +90,7 @@ pub async fn connect(hello: &Hello, version: &str) -> Result<Connected, NoBroker
 }
 
 /// Connects anew after a broker's end, however long a new one takes within reason.
-pub(super) async fn reconnect(hello: &Hello, version: &str) -> Result<Connected, NoBroker> {
+pub async fn reconnect(hello: &Hello, version: &str) -> Result<Connected, NoBroker> {
     const WITHIN: Duration = Duration::from_secs(30);
     const LONGEST_PAUSE: Duration = Duration::from_secs(2);
     let until = Instant::now() + WITHIN;

@@ -32,7 +32,7 @@ use self::{
     session::{Pass, Session},
 };
 pub use self::{
-    link::{Connected, NoBroker, VERSION, connect, is_inside, join},
+    link::{Connected, NoBroker, VERSION, connect, is_inside, join, reconnect},
     running::{NotEnded, Running, older},
 };
 use crate::{

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
+use super::viewer::Look;
 use crate::{
     id::{Caller, Token},
     proc::{Process, lineage},
@@ -45,6 +46,9 @@ pub struct Hello {
     /// The user's name.
     #[serde(default)]
     pub user: String,
+    /// What a person at a pane wants to look at. Then frames follow the hello, and not MCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
 }
 
 /// Who a front speaks for.
@@ -69,6 +73,9 @@ pub struct Welcome {
     /// Who the caller is from here on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub you: Option<String>,
+    /// Frames follow, as the hello wanted. A broker from before there were panes does not say so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub look: bool,
     /// Why the connection ends here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -115,6 +122,7 @@ impl Hello {
             cwd,
             env: std::env::vars_os().filter_map(text).collect(),
             user: user(),
+            look: None,
         }
     }
 
@@ -160,7 +168,7 @@ impl Welcome {
             Ok(caller) => (Some(caller.to_string()), None),
             Err(refused) => (None, Some(refused.to_string())),
         };
-        Welcome { compere: PROTOCOL, version, pid: std::process::id(), you, refused }
+        Welcome { compere: PROTOCOL, version, pid: std::process::id(), you, look: false, refused }
     }
 }
 

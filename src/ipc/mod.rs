@@ -5,3 +5,4 @@ pub mod eof;
 pub mod hello;
 pub mod home;
 pub mod lines;
+pub mod viewer;

@@ -180,7 +180,7 @@ impl Registry {
                     Next::Nothing => None,
                     Next::Begins(asked) => {
                         registry.asks(id, Some(asked)).await;
-                        registry.tell_of(id, Need::NeedsInput, words(&status));
+                        registry.needs_a_person(id, Need::NeedsInput, words(&status));
                         None
                     }
                     Next::Over => {
@@ -203,12 +203,12 @@ impl Registry {
     /// A child has reported to somebody.
     pub(super) fn reported_to(&self, child: ChildId, to: Caller, status: ReportStatus, message: &str) {
         if let Some(need) = Need::of(status).filter(|_| !matches!(to, Caller::Child(_))) {
-            self.tell_of(child, need, message.to_owned());
+            self.needs_a_person(child, need, message.to_owned());
         }
     }
 
     /// A child begins to need a person.
-    pub(super) fn tell_of(&self, child: ChildId, need: Need, text: String) {
+    pub(super) fn needs_a_person(&self, child: ChildId, need: Need, text: String) {
         let Some(told) = self.0.told.0.get() else { return };
         let occasion = {
             let state = self.state();

@@ -45,8 +45,11 @@ pub(super) struct Birth {
     /// Where its program shows its own session.
     #[serde(default)]
     pub(super) session_signs: SessionSigns,
-    /// Who held its input at first.
+    /// Who holds its input; in what its keeper has, who did at first.
     pub(super) owner: Owner,
+    /// Whether that is a person at the pane, whose hold ends with their connection.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) attached: bool,
     /// The terminal's size at first.
     pub(super) size: Size,
     /// What was asked for.
@@ -136,6 +139,7 @@ mod tests {
             typing: Typing::default(),
             session_signs: SessionSigns::default(),
             owner: Owner::Orchestrator { since: SystemTime::UNIX_EPOCH },
+            attached: false,
             size: Size::DEFAULT,
             asked: None,
             on_exit: None,

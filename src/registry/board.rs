@@ -82,8 +82,11 @@ impl Registry {
 }
 
 impl State {
-    /// A report was filed.
+    /// A report was filed. What we say of a child on the way takes nothing back that it said itself.
     pub(super) fn reported(&mut self, to: Caller, report: &Report) {
+        if !is_news(report) {
+            return;
+        }
         self.latest.insert(report.from, Latest::new(to, report, false));
     }
 
@@ -102,7 +105,7 @@ pub(super) fn newest<'a>(
 ) -> HashMap<ChildId, Latest> {
     let mut newest: HashMap<ChildId, Latest> = HashMap::new();
     for (to, reports, heard) in inboxes {
-        for report in reports {
+        for report in reports.iter().filter(|report| is_news(report)) {
             let older = newest.get(&report.from).is_none_or(|known| known.at <= report.at);
             if older {
                 newest.insert(report.from, Latest::new(to, report, report.number <= heard));
@@ -110,6 +113,10 @@ pub(super) fn newest<'a>(
         }
     }
     newest
+}
+
+fn is_news(report: &Report) -> bool {
+    !(report.synthetic && report.status == ReportStatus::Progress)
 }
 
 /// Milliseconds after 1970.
@@ -139,7 +146,9 @@ mod tests {
         };
         let (root, person) = (Caller::Root(RootId(1)), Caller::Person);
         let mine = [report(1, 1, 10), report(2, 2, 20)];
-        let theirs = [report(7, 1, 15), report(8, 3, 5)];
+        let mut ours = report(9, 3, 99);
+        (ours.synthetic, ours.status) = (true, ReportStatus::Progress);
+        let theirs = [report(7, 1, 15), report(8, 3, 5), ours];
         let newest = newest([(root, &mine[..], 2), (person, &theirs[..], 7)].into_iter());
         let of = |id| newest.get(&ChildId(id)).map(|latest| (latest.to, latest.number, latest.answered));
         assert_eq!(of(1), Some((person, 7, true)));

@@ -88,7 +88,7 @@ impl Registry {
             (state.members.get(&id).and_then(|member| member.end.clone()).unwrap_or(end), next)
         };
         if *doing == Doing::Lost {
-            self.tell_of(id, Need::Lost, why.to_owned());
+            self.needs_a_person(id, Need::Lost, why.to_owned());
         }
         let note = vec![Change::Ended { id, end }, Change::event(id, "ended", format!("{doing}: {why}"))];
         match runtime {

@@ -110,6 +110,10 @@ impl Registry {
             let Some(registry) = registry.upgrade().map(Registry) else { return };
             match told {
                 Told::Settled(delivery, outcome) => registry.settled(id, delivery, &outcome),
+                Told::Owner(owner, attached) => registry.owned(id, owner, attached),
+                Told::Stint(stint) => registry.gave_back(id, *stint, runtime.as_ref()),
+                Told::Reworded(job) => registry.reworded(id, &job, runtime.as_ref()),
+                Told::SentBack(delivery, why) => registry.sent_back(id, delivery, &why, runtime.as_ref()),
                 Told::Session(session) => registry.found_session(id, session),
                 Told::Ended(state, why) => registry.ended(id, &state, &why, runtime.as_ref()),
             }

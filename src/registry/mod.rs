@@ -15,6 +15,7 @@ pub mod mail;
 pub mod messages;
 mod name;
 pub mod nudge;
+mod persons;
 mod place;
 mod recover;
 mod restart;

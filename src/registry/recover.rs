@@ -228,7 +228,7 @@ impl Registry {
             "{id} ({name}) was lost: {why}. This is compere's word, not the child's. Nothing of its output is \
              left.{session}"
         );
-        self.tell_of(id, Need::Lost, why.to_owned());
+        self.needs_a_person(id, Need::Lost, why.to_owned());
         self.tell_parent(id, message, gone).await;
         let mut state = self.state();
         self.forget(&mut state, id);
@@ -273,7 +273,10 @@ impl Registry {
             rules: birth.rules,
             typing: birth.typing,
             session: birth.session_signs,
-            owner: birth.owner,
+            owner: match birth.attached {
+                true => Owner::Orchestrator { since: SystemTime::now() },
+                false => birth.owner.clone(),
+            },
             witness: self.witness(),
         };
         match Child::start(begin) {
@@ -285,6 +288,9 @@ impl Registry {
                 self.attend(&child, birth.asks);
                 if let Some(member) = self.state().members.get_mut(&id) {
                     member.child = Some(child);
+                }
+                if birth.attached {
+                    self.lost_its_person(id, &birth.owner);
                 }
                 self.watch_duty(id);
                 Ok(())
@@ -348,6 +354,7 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         typing: Typing::default(),
         session_signs: SessionSigns::default(),
         owner: Owner::Orchestrator { since: SystemTime::now() },
+        attached: false,
         size: record.size,
         asked: None,
         on_exit: None,

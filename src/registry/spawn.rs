@@ -377,6 +377,7 @@ impl Registry {
             typing: resolved.typing.clone(),
             session_signs: resolved.session_signs.clone(),
             owner,
+            attached: false,
             size: resolved.size.clamped(),
             asked,
             on_exit,

@@ -15,6 +15,7 @@ use super::{
     explain::{answer, left, refused, wish},
 };
 use crate::{
+    child::paint::paint,
     id::{Exit, Offset},
     registry::rights::Act,
 };
@@ -35,6 +36,9 @@ pub struct FollowWish {
     /// How many bytes to answer with, from `since` on; none, and the screen is answered instead.
     #[serde(default)]
     pub bytes: usize,
+    /// Instead of bytes: what makes a terminal show its screen as it is now.
+    #[serde(default)]
+    pub painted: bool,
 }
 
 /// How it is now.
@@ -93,7 +97,13 @@ impl Server {
         let mut now = Followed { over: status.state.ended(), exit: status.exit(), ..Followed::default() };
         let shown = child.screen(0, None).await.map_err(refused)?;
         (now.rows, now.cols, now.end) = (shown.size.rows, shown.size.cols, shown.end.0);
-        if ask.bytes == 0 {
+        if ask.painted {
+            let view = child.view(0).await.map_err(refused)?;
+            let screen = if view.wants.alternate { "\x1b[?1049h" } else { "" };
+            now.data = STANDARD.encode(screen.to_owned() + &paint(None, &view.sheet));
+            (now.rows, now.cols) = (view.sheet.size().rows, view.sheet.size().cols);
+            (now.from, now.next, now.end) = (view.end.0, view.end.0, now.end.max(view.end.0));
+        } else if ask.bytes == 0 {
             now.lines = shown.lines;
             (now.from, now.next) = (now.end, now.end);
         } else {

@@ -82,7 +82,12 @@ async fn a_child_is_recorded_to_its_end() {
         [&json!(3), &json!("worker"), &json!("sh")]
     );
     assert_eq!(size, Size { rows: 20, cols: 60 });
-    assert_eq!(output(&moments), "go\r\none\x1b[1mtwo日\r\nend\r\n");
+    let (screen, written) = (output(&moments[..1]), output(&moments[1..]));
+    assert!(
+        screen.contains("before") && screen.starts_with("\x1b[?2026h"),
+        "its screen as it was: {screen:?}"
+    );
+    assert_eq!(written, "go\r\none\x1b[1mtwo日\r\nend\r\n");
     assert_eq!(moments.last().unwrap().what, Happened::Exited(7));
     // With what is kept from before; and nothing is overwritten by mistake.
     let desk = Desk::runs(&theirs, "compere record c1 a.cast; compere record c1 a.cast --kept --force").await;
@@ -118,7 +123,7 @@ async fn a_recording_goes_on_with_the_next_broker_and_ends_when_a_person_wants()
     desk.presses("C-c").await;
     desk.sees(r"^ended 0, as it was").await;
     let (_, _, moments) = recorded(&theirs, "a.cast");
-    assert_eq!(output(&moments), "<one><two>");
+    assert_eq!(output(&moments[1..]), "<one><two>");
     assert!(!matches!(moments.last().unwrap().what, Happened::Exited(_)));
 }
 
@@ -136,4 +141,68 @@ async fn what_was_dropped_is_told() {
     assert!(output(&moments).len() >= 1 << 20);
     // A marker of theirs.
     assert_eq!(moments.iter().filter(|moment| moment.what == Happened::Other).count(), 1);
+}
+
+/// A recording with all that could do harm in a terminal that obeys it.
+const HOSTILE: &str = concat!(
+    r#"{"version":3,"term":{"cols":60,"rows":10}}"#,
+    "\n",
+    r#"[0.0, "o", "\u001b]0;owned\u0007\u001b]52;c;b3duZWQ=\u0007\u001bP$q q\u001b\\\u001b[c\u001b[6n\u001b]777;notify;a;b\u0007"]"#,
+    "\n",
+    r#"[0.1, "o", "\u001b[31mred\u001b[0m \u001b]8;;javascript:x\u001b\\link\u001b]8;;\u001b\\ \u009b5n\u001b[?1000h\u001b[?1049h\u001b[8;5;5t"]"#,
+    "\n",
+    r#"[0.1, "o", "\u001b[?1049l\r\nthe end\r\n"]"#,
+    "\n",
+    r#"[0.1, "x", "3"]"#,
+    "\n",
+);
+
+#[tokio::test]
+async fn a_recording_is_played_and_moves_nothing_but_cells() {
+    let theirs = Real::new();
+    std::fs::write(theirs.home().join("a.cast"), HOSTILE).unwrap();
+    let desk = Desk::runs(&theirs, "compere replay a.cast --speed 100").await;
+    desk.sees(r"^ended 0, as it was").await;
+    desk.sees(r"^the end").await;
+    let raw =
+        json!({"child": desk.terminal, "mode": "stream", "raw": true, "max_bytes": 262_144, "since": 0});
+    let written = desk.at.call("read_output", raw).await.text();
+    for harm in [
+        "owned",
+        "b3duZWQ",
+        "\u{1b}]777",
+        "\u{1b}P",
+        "\u{1b}[c",
+        "\u{1b}[6n",
+        "javascript",
+        "\u{1b}[?1000h",
+        "\u{1b}[8;",
+    ] {
+        assert!(!written.contains(harm), "{harm:?} has passed: {written:?}");
+    }
+    assert!(written.contains("a.cast · 100x"), "{written:?}");
+}
+
+#[tokio::test]
+async fn a_playing_is_paused_and_ended() {
+    let theirs = Real::new();
+    let old = "{\"version\": 2, \"width\": 40, \"height\": 5}\n[0.1, \"o\", \"first\\r\\n\"]\n[600.0, \"o\", \"second\\r\\n\"]\n[1800, \"o\", \"third\"]\n";
+    std::fs::write(theirs.home().join("a.cast"), old).unwrap();
+    let desk = Desk::runs(&theirs, "compere replay a.cast").await;
+    desk.sees("^first").await;
+    desk.presses("Space").await;
+    desk.sees("paused").await;
+    desk.presses("q").await;
+    desk.sees("^ended 0, as it was").await;
+    let desk = Desk::runs(&theirs, "compere replay a.cast --max-idle 10ms").await;
+    desk.sees("^ended 0, as it was").await;
+    desk.sees("^third").await;
+    let desk = Desk::runs(
+        &theirs,
+        "compere replay a.cast | cat; compere replay none.cast; compere replay /dev/null",
+    )
+    .await;
+    desk.sees("replay needs a terminal").await;
+    desk.sees("none.cast: No such file").await;
+    desk.sees("/dev/null: line 1: it is not the header of an asciicast").await;
 }

@@ -6,9 +6,9 @@ use compere::tools;
 use serde_json::{Value, json};
 
 /// The order of knowledge: each module uses only what stands to its left.
-const ORDER: [&str; 14] = [
-    "id", "fault", "proc", "keeper", "child", "preset", "journal", "registry", "tools", "ipc", "front",
-    "broker", "cli", "main",
+const ORDER: [&str; 15] = [
+    "id", "fault", "proc", "keeper", "child", "preset", "journal", "registry", "tools", "ipc", "attach",
+    "front", "broker", "cli", "main",
 ];
 
 /// Where each outside crate may be named, as beginnings of paths below `src`.

@@ -56,12 +56,15 @@ impl Person {
         self.presses(&keys).await;
     }
 
-    /// The process of `compere`, the only child of the terminal's shell.
-    async fn process(&self) -> i32 {
+    /// The processes of `compere`: the only child of the terminal's shell, which waits, and that one's, which draws.
+    async fn processes(&self) -> [i32; 2] {
         let list = self.at.call("list_children", json!({})).await;
-        let shell = list["children"][0]["pid"].as_i64().unwrap();
-        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
-        children.trim().parse().unwrap()
+        let shell = list["children"][0]["pid"].as_i64().unwrap() as i32;
+        let child = |pid: i32| -> i32 {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+            children.trim().parse().unwrap()
+        };
+        [child(shell), child(child(shell))]
     }
 
     async fn stats(&self) -> bool {
@@ -153,11 +156,20 @@ async fn a_person_starts_and_stops() {
 
 #[tokio::test]
 async fn the_terminal_is_given_back_whatever_ends_it() {
-    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
+    // The first waits and puts it back; the second draws.
+    for (which, signal, code) in [
+        (0, Signal::TERM, 143),
+        (0, Signal::HUP, 143),
+        (0, Signal::INT, 143),
+        (1, Signal::TERM, 143),
+        (1, Signal::HUP, 129),
+        (1, Signal::INT, 130),
+        (1, Signal::KILL, 1),
+    ] {
         let (theirs, _root) = company().await;
         let person = Person::runs(theirs, "compere top", (24, 80)).await;
         person.sees("no children yet").await;
-        kill(person.process().await, signal);
+        kill(person.processes().await[which], signal);
         person.sees(&format!("^ended {code}, as it was")).await;
         assert!(!person.stats().await);
     }

@@ -320,8 +320,11 @@ impl Handler for Guard<'_> {
         self.extra.bells += 1;
     }
 
-    /// Links are not kept: nothing reads them, and one of 2 kB in each cell of the history makes 280 MB.
-    fn set_hyperlink(&mut self, _: Option<Hyperlink>) {}
+    /// Few, and only such as may be shown.
+    fn set_hyperlink(&mut self, link: Option<Hyperlink>) {
+        let kept = link.and_then(|link| self.extra.links.keep(&link.uri, self.term));
+        self.term.grid_mut().cursor.template.set_hyperlink(kept);
+    }
 
     /// The clipboard is a person's.
     fn clipboard_store(&mut self, _: u8, _: &[u8]) {}

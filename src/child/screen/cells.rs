@@ -10,11 +10,17 @@ use std::{collections::HashMap, sync::Arc};
 use alacritty_terminal::{
     grid::Cursor,
     index::{Column, Line, Point},
-    term::cell::{Cell, CellExtra, Flags},
+    term::cell::{Cell, CellExtra, Flags, Hyperlink},
     vte::ansi::{CharsetIndex, Color, NamedColor, Rgb, StandardCharset},
 };
 
-use crate::{child::guard::MARKS_MAX, id::Size};
+use crate::{
+    child::{
+        guard::{MARKS_MAX, links::hyperlink},
+        picture::Link,
+    },
+    id::Size,
+};
 
 /// Puts cells after what it was begun with.
 pub(super) struct Writer {
@@ -83,7 +89,12 @@ impl Writer {
         self.number(cell.flags.bits().into());
         self.color(Some(cell.fg));
         self.color(Some(cell.bg));
-        self.mark(cell.extra.is_some().into());
+        let link = cell.hyperlink();
+        self.mark(if link.is_some() { 2 } else { cell.extra.is_some().into() });
+        if let Some(link) = &link {
+            self.number(link.uri().len() as u64);
+            self.bytes.extend(link.uri().bytes());
+        }
         if cell.extra.is_some() {
             self.color(cell.underline_color());
             let marks = cell.zerowidth().unwrap_or_default();
@@ -208,11 +219,25 @@ impl<'a> Reader<'a> {
             let extra = match self.byte()? {
                 0 => None,
                 1 => Some(self.extra()?),
+                // Of later brokers only: an earlier one gives up here, and has the program redraw.
+                2 => {
+                    let link = self.link()?;
+                    let mut cell = Cell { extra: Some(self.extra()?), ..Cell::default() };
+                    cell.set_hyperlink(Some(link));
+                    cell.extra
+                }
                 _ => return None,
             };
             self.styles.push(Cell { c: ' ', fg, bg, flags, extra });
         }
         self.styles.get(number).cloned()
+    }
+
+    fn link(&mut self) -> Option<Hyperlink> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let (uri, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Link::new(std::str::from_utf8(uri).ok()?).map(|link| hyperlink(&link))
     }
 
     fn extra(&mut self) -> Option<Arc<CellExtra>> {

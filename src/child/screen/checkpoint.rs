@@ -212,4 +212,4 @@ fn put_grids(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -208,6 +208,19 @@ impl Dice {
     }
 }
 
+/// A program that does whatever a terminal knows, in any order.
+pub(in crate::child) struct Program(Dice);
+
+impl Program {
+    pub(in crate::child) fn new(seed: u64) -> Self {
+        Program(Dice(seed))
+    }
+
+    pub(in crate::child) fn write(&mut self, len: usize) -> Vec<u8> {
+        super::checkpoint::tests::program::write(&mut self.0, len)
+    }
+}
+
 #[test]
 fn no_bytes_and_no_size_break_it() {
     const PIECES: &[&str] = &[

@@ -67,6 +67,12 @@ impl Task {
                     self.act(over, now);
                 }
             }
+            Event::Tty { req, canonical, echo, .. }
+                if matches!(self.pending.get(&req), Some(Pending::Echo)) =>
+            {
+                self.pending.remove(&req);
+                self.heard_echo(canonical, echo);
+            }
             Event::Tty { canonical, foreground, .. } => {
                 self.tty_asked = false;
                 let tty = Tty { canonical, foreground };

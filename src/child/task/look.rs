@@ -12,6 +12,7 @@ impl Task {
         self.reducer.look(sight.look(), now);
         if self.looked_at != self.screen.version() {
             self.looked_at = self.screen.version();
+            self.person_looks(&sight.text);
             self.finders.values_mut().for_each(|finder| finder.screen(&sight.text));
             self.finders.retain(|_, finder| !finder.over());
         }

@@ -40,7 +40,7 @@ pub(super) struct Args {
     child: String,
     /// The file to make.
     file: PathBuf,
-    /// Begin with what is kept of what it wrote before: at most the newest 1 MiB.
+    /// Begin with what is kept of what it wrote before, at most the newest 1 MiB, instead of its screen as it is.
     #[arg(long)]
     kept: bool,
     /// Put the file in the place of one that is there.
@@ -63,9 +63,15 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     let (child, about) = found.ok_or_else(|| {
         Fail::Said(format!("there is no child {} that you may read; `compere ls` lists all", args.child))
     })?;
-    let mut wish =
-        FollowWish { child: child.clone(), since: args.kept.then_some(0), wait_ms: 0, bytes: PIECE };
+    let mut wish = FollowWish {
+        child: child.clone(),
+        since: args.kept.then_some(0),
+        wait_ms: 0,
+        bytes: PIECE,
+        painted: !args.kept,
+    };
     let first = client.special::<Followed>(FOLLOW, &wish).await?;
+    wish.painted = false;
     let file = create(&args.file, args.force)
         .map_err(|error| Fail::Said(format!("{}: {error}", args.file.display())))?;
     let mut tape = Tape { file, cast: Cast::default(), began: Instant::now(), bytes: 0, dropped: 0 };
@@ -166,7 +172,7 @@ impl Tape {
             self.write(&marker)?;
         }
         let bytes = STANDARD.decode(&seen.data).map_err(io::Error::other)?;
-        self.bytes += bytes.len() as u64;
+        self.bytes += seen.next - seen.from;
         // What a program writes after a change of size is laid out for it.
         let lines = self.cast.size(at, size(seen)) + &self.cast.output(at, &bytes);
         self.write(&lines)?;

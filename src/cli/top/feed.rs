@@ -130,7 +130,7 @@ impl Feed {
 
     /// Until it can be shown no more; an error if nobody looks any more.
     async fn screen_of(&self, client: &Client, child: &str) -> Result<(), ()> {
-        let mut wish = FollowWish { child: child.to_owned(), since: None, wait_ms: 0, bytes: 0 };
+        let mut wish = FollowWish { child: child.to_owned(), ..FollowWish::default() };
         loop {
             let Ok(seen) = client.special::<Followed>(FOLLOW, &wish).await else { return Ok(()) };
             if wish.since.is_none_or(|since| since < seen.end) || seen.over {

@@ -27,6 +27,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
+pub(super) use self::terminal::{Taken, size};
 use self::{
     draw::{Palette, View},
     feed::Feed,
@@ -37,6 +38,7 @@ use self::{
 };
 use super::{client::Client, fail::Fail, out};
 use crate::{
+    attach,
     registry::board::ms,
     tools::{BOARD, Board, BoardWish},
 };
@@ -55,6 +57,9 @@ pub(super) struct Args {
     /// Ring, and send the terminal a notification (OSC 9), when a child begins to need you.
     #[arg(long, conflicts_with_all = ["plain", "once"])]
     notify: bool,
+    /// One process uses the terminal and one puts it back: this is the first.
+    #[arg(long, hide = true)]
+    guarded: bool,
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
@@ -68,6 +73,12 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
         let why = "top needs a terminal; `compere top --plain` prints lines, `compere top --once` a table";
         return Err(Fail::Usage(why.into()));
     }
+    if !args.guarded {
+        let notify = args.notify.then_some("--notify");
+        let arguments: Vec<&str> = ["top", "--guarded"].into_iter().chain(notify).collect();
+        return Ok(attach::watch_over(&arguments).await?);
+    }
+    attach::end_with_guard();
     Live::begin(args.notify)?.run().await
 }
 

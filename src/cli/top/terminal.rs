@@ -9,16 +9,23 @@ use std::{
 };
 
 use crossterm::{
-    cursor::Show,
+    cursor::{Hide, SetCursorStyle, Show},
     event::{DisableBracketedPaste, EnableBracketedPaste},
     execute,
+    style::ResetColor,
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
 
-/// The terminal while it is ours.
+use crate::id::Size;
+
+/// The terminal while it is ours. Dropping it gives it back.
+pub(in crate::cli) struct Taken(());
+
+/// The same, to draw on.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    _taken: Taken,
 }
 
 /// Whether the terminal is ours now, for whoever panics on any thread.
@@ -26,9 +33,14 @@ static OURS: AtomicBool = AtomicBool::new(false);
 /// Something has panicked: what it said is on the screen, and nothing may be drawn over it.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-impl Screen {
+/// How large the terminal is.
+pub(in crate::cli) fn size() -> io::Result<Size> {
+    crossterm::terminal::size().map(|(cols, rows)| Size { rows, cols }.clamped())
+}
+
+impl Taken {
     /// Takes the terminal.
-    pub(super) fn take() -> io::Result<Screen> {
+    pub(in crate::cli) fn take() -> io::Result<Taken> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
@@ -41,9 +53,17 @@ impl Screen {
         enable_raw_mode()?;
         OURS.store(true, Ordering::SeqCst);
         // From here on, dropping it gives it back.
-        let screen = Screen { terminal: Terminal::new(CrosstermBackend::new(io::stdout()))? };
-        execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
-        Ok(screen)
+        let taken = Taken(());
+        execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, Hide)?;
+        Ok(taken)
+    }
+}
+
+impl Screen {
+    /// Takes the terminal.
+    pub(super) fn take() -> io::Result<Screen> {
+        let taken = Taken::take()?;
+        Ok(Screen { terminal: Terminal::new(CrosstermBackend::new(io::stdout()))?, _taken: taken })
     }
 
     /// Whether something has panicked, wherever.
@@ -68,7 +88,7 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for Taken {
     fn drop(&mut self) {
         give_back();
     }
@@ -77,7 +97,14 @@ impl Drop for Screen {
 /// Once, whoever is first. A terminal that is gone needs nothing back.
 fn give_back() {
     if OURS.swap(false, Ordering::SeqCst) {
-        let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
+        let _ = execute!(
+            io::stdout(),
+            ResetColor,
+            SetCursorStyle::DefaultUserShape,
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            Show
+        );
         let _ = disable_raw_mode();
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::*;
 use crate::child::screen::tests::Dice;
 
-mod program;
+pub(in crate::child::screen) mod program;
 
 const SIZE: Size = Size { rows: 9, cols: 30 };
 

@@ -38,6 +38,7 @@ const ACTS: &[&str] = &[
     "\x1b[58:2::$:%:1m",
     "\x1b[39;49;59m",
     "\x1b]8;id=%;http://&\x1b\\",
+    "\x1b]8;;\x07",
     // Cursor and tab stops.
     "\x1b[%;%H",
     "\x1b[%A",
@@ -157,7 +158,7 @@ const ACTS: &[&str] = &[
 const RARE: &[&str] = &["\x1bc", "\x1b[?2026h", "\x1b]2;$$$", "\x1b[", "\x1bP", "\x18"];
 
 /// At least so many bytes.
-pub(super) fn write(dice: &mut Dice, len: usize) -> Vec<u8> {
+pub(in crate::child::screen) fn write(dice: &mut Dice, len: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < len {
         let act = match dice.roll(400) {

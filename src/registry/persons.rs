@@ -1,0 +1,129 @@
+//! Persons at panes: what is remembered of who holds an input, and what the agents above are told of it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use super::{Registry, birth::Birth, inbox::ReportStatus, mail::Letter};
+use crate::{
+    child::{
+        delivery::{DeliveryId, Job, What},
+        owner::Owner,
+        stint::Told,
+    },
+    id::{Caller, ChildId},
+    journal::Change,
+};
+
+impl Registry {
+    /// The input is somebody else's now: the next broker must know, and that a person's hold ends with their connection.
+    pub(super) fn owned(&self, id: ChildId, owner: Owner, attached: bool) {
+        let text = match &owner {
+            Owner::Person { who, .. } => format!("{who} took it"),
+            Owner::Orchestrator { .. } => "given back".to_owned(),
+        };
+        let row = {
+            let mut state = self.state();
+            let Some(birth) = state.birth(id) else { return };
+            let Some(member) = state.members.get_mut(&id) else { return };
+            let row = serde_json::to_value(Birth { owner, attached, ..birth }).unwrap_or_default();
+            member.birth.insert(row).clone()
+        };
+        self.0.journal.note(Change::Child { id, body: row });
+        self.0.journal.note(Change::event(id, "input", text));
+    }
+
+    /// A person has given the input back: the child's parent is told what they did with it.
+    pub(super) fn gave_back(&self, id: ChildId, told: Told, runtime: Option<&Handle>) {
+        if told.typed > 0 {
+            self.state().answered(id);
+            self.stir();
+        }
+        let Some(runtime) = runtime.filter(|_| !self.is_a_persons(id)) else { return };
+        let lines = match told.typed {
+            0 => "typed nothing".to_owned(),
+            1 => "typed 1 line".to_owned(),
+            typed => format!("typed {typed} lines"),
+        };
+        let (who, took, gave) = (told.who.join(", "), clock(told.took), clock(told.gave));
+        let mut message =
+            format!("A person ({who}) took over {id}'s input at {took}, {lines} and gave it back at {gave}.");
+        if !told.lines.is_empty() {
+            message += " As typed:";
+            told.lines.iter().for_each(|line| message += &format!("\n> {line}"));
+        }
+        if told.lines.len() < told.typed {
+            message += &format!(
+                "\n{} not repeated here: empty, not shown by the program as they were typed, or too many.",
+                told.typed - told.lines.len()
+            );
+        }
+        let data = json!({
+            "person": told.who, "took_ms": millis(told.took), "gave_ms": millis(told.gave), "typed": told.typed,
+            "lines": told.lines,
+        });
+        self.tell_of(id, message, data, runtime);
+    }
+
+    /// A held message says something else than its sender wrote.
+    pub(super) fn reworded(&self, id: ChildId, job: &Job, runtime: Option<&Handle>) {
+        let DeliveryId(number) = job.id;
+        let body = serde_json::to_value(job).unwrap_or_default();
+        {
+            let mut state = self.state();
+            let Some((_, open)) = state.open.get_mut(&number) else { return };
+            *open = body.clone();
+        }
+        self.0.journal.note(Change::Message { id: number, child: id, body });
+        let (Some(runtime), What::Message(text)) = (runtime, &job.what) else { return };
+        let message =
+            format!("A person changed your message {} to {id}, which waits. It says now:\n> {text}", job.id);
+        self.tell_of(id, message, json!({"delivery": job.id.to_string(), "text": text}), runtime);
+    }
+
+    /// A held message was sent back.
+    pub(super) fn sent_back(&self, id: ChildId, delivery: DeliveryId, why: &str, runtime: Option<&Handle>) {
+        let Some(runtime) = runtime else { return };
+        let message = format!("Your message {delivery} to {id} was not typed: {why}.");
+        self.tell_of(id, message, json!({"delivery": delivery.to_string(), "why": why}), runtime);
+    }
+
+    /// Nobody but the person is above it, who knows what they did.
+    fn is_a_persons(&self, id: ChildId) -> bool {
+        self.state().tree.get(id).is_some_and(|node| node.parent == Caller::Person)
+    }
+
+    /// Whoever is above the child is told, in our words.
+    fn tell_of(&self, id: ChildId, message: String, data: serde_json::Value, runtime: &Handle) {
+        let letter = Letter { status: ReportStatus::Progress, message, data: Some(data), synthetic: true };
+        let registry = self.clone();
+        runtime.spawn(async move {
+            if let Err(error) = registry.file(id, letter, Vec::new()).await {
+                tracing::warn!(child = %id, %error, "what a person did could not be told");
+            }
+        });
+    }
+
+    /// A child was taken up at whose pane a person was: their connection has ended with the broker before this one.
+    pub(super) fn lost_its_person(&self, id: ChildId, owner: &Owner) {
+        self.owned(id, Owner::Orchestrator { since: SystemTime::now() }, false);
+        let (Owner::Person { who, since }, Ok(runtime)) = (owner, Handle::try_current()) else { return };
+        let message = format!(
+            "A person ({who}) took over {id}'s input at {}; their connection ended with the broker that served it, so \
+             it is given back. What they typed is not known.",
+            clock(*since)
+        );
+        self.tell_of(id, message, json!({"person": [who], "took_ms": millis(*since)}), &runtime);
+    }
+}
+
+fn millis(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+/// As a clock shows it, in UTC.
+fn clock(at: SystemTime) -> String {
+    let seconds = millis(at) / 1000 % 86_400;
+    format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
