@@ -80,6 +80,10 @@ pub struct Stat {
     pub group: i32,
     /// Whether it has not ended.
     pub alive: bool,
+    /// How long it ran on a processor, in clock ticks.
+    pub ticks: u64,
+    /// How many pages of memory it has.
+    pub pages: u64,
 }
 
 impl Stat {
@@ -98,6 +102,8 @@ impl Stat {
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             alive: !matches!(*fields.first()?, "Z" | "X" | "x"),
+            ticks: fields.get(11)?.parse::<u64>().ok()?.saturating_add(fields.get(12)?.parse().ok()?),
+            pages: fields.get(21)?.parse().ok()?,
         })
     }
 }
@@ -124,8 +130,9 @@ mod tests {
 
     #[test]
     fn a_name_cannot_confuse_the_fields() {
-        let line = "7 (a) R 1 (b) S 5 6 6 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 8913 0 0\n";
-        let stat = Stat { process: Process { pid: 7, start: 8913 }, parent: 5, group: 6, alive: true };
+        let line = "7 (a) R 1 (b) S 5 6 6 0 -1 4 0 0 0 0 30 12 1 1 20 0 1 0 8913 1000 77\n";
+        let process = Process { pid: 7, start: 8913 };
+        let stat = Stat { process, parent: 5, group: 6, alive: true, ticks: 42, pages: 77 };
         assert_eq!(Stat::parse(7, line), Some(stat));
         assert!(!Stat::parse(7, &line.replace(") S", ") Z")).unwrap().alive);
         for line in ["", "7", "7 (a", "7 (a)", "7 (a) R", "7 (a) R x y z"] {

@@ -46,7 +46,7 @@ async fn until_its_end(child: &mut Child) -> std::io::Result<ExitStatus> {
 }
 
 /// In the first process: with the second gone there is nobody to put the terminal back after us.
-pub(super) fn end_with_guard() {
+pub fn end_with_guard() {
     // Where the kernel does not know this, a kill of both leaves the terminal as it is.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
 }

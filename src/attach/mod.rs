@@ -22,7 +22,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, sleep_until},
 };
 
-pub use self::{guard::watch_over, keys::prefix};
+pub use self::{
+    guard::{end_with_guard, watch_over},
+    keys::prefix,
+};
 use self::{
     keys::Keys,
     pane::{Act, Pane},

@@ -1,4 +1,4 @@
-//! What the user decides: limits, in a file of their own.
+//! What the user decides: limits, and what is run when they are needed, in a file of their own.
 
 use std::{
     io,
@@ -17,6 +17,8 @@ pub struct Config {
     pub limits: Limits,
     /// What becomes of a tree whose host is gone.
     pub orphans: Orphans,
+    /// The command that is run when a child begins to need a person, and its arguments; none if it is empty.
+    pub on_attention: Vec<String>,
     /// When a child is reminded to report.
     pub nudges: Nudges,
     /// A person's own at a pane.

@@ -3,6 +3,7 @@
 
 mod config;
 mod log;
+mod notify;
 mod viewer;
 
 use std::{
@@ -23,7 +24,7 @@ use tokio::{
     io::{AsyncReadExt, BufReader},
     net::{UnixListener, UnixStream},
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -38,12 +39,12 @@ use crate::{
         lines::first_request,
     },
     journal::{Journal, Past},
-    registry::{Place, Registry},
+    registry::{Place, Registry, attention::Occasion},
     tools::Server,
 };
 
 pub use self::config::{Config, config_dir, read_config, state_dir};
-use self::log::log_to;
+use self::{log::log_to, notify::notify};
 
 /// Connections at once; each is one host, nested agent or command.
 pub const MAX_CONNECTIONS: usize = 512;
@@ -151,7 +152,8 @@ fn open() -> Result<Option<Opened>, String> {
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "begins");
     let registry = Registry::new(place, config.limits, config.orphans, journal).nudging(config.nudges);
-    let broker = Broker { registry, listener, socket: door.socket() };
+    let attention = (!config.on_attention.is_empty()).then(|| (config.on_attention, registry.occasions()));
+    let broker = Broker { registry, listener, socket: door.socket(), attention };
     Ok(Some(Opened { lock, broker, signals, past }))
 }
 
@@ -169,6 +171,8 @@ struct Broker {
     registry: Registry,
     listener: UnixListener,
     socket: PathBuf,
+    /// What is run when a child begins to need a person, and when that is.
+    attention: Option<(Vec<String>, mpsc::Receiver<Occasion>)>,
 }
 
 /// What ends a broker in order.
@@ -195,14 +199,16 @@ impl Signals {
 }
 
 impl Broker {
-    async fn serve(self, mut signals: Signals) {
+    async fn serve(mut self, mut signals: Signals) {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let (connections, changes) = watch::channel(());
         let count = Arc::new(AtomicUsize::new(0));
         let mut unneeded = false;
+        let attention = self.attention.take().map(|(command, occasions)| notify(command, occasions));
         tokio::select! {
             () = self.accept(&stop, &tasks, &room, &count, &connections) => {}
+            () = forever(attention) => {}
             () = self.unneeded(&count, changes) => {
                 tracing::info!("nothing is left to keep");
                 unneeded = true;
@@ -293,6 +299,14 @@ impl Broker {
             }
         }
     }
+}
+
+/// Does it, and whatever comes of that, does not end.
+async fn forever(what: Option<impl Future<Output = ()>>) {
+    if let Some(what) = what {
+        what.await;
+    }
+    std::future::pending().await
 }
 
 /// Says why, at once or not at all: nobody is waited for here.

@@ -109,6 +109,8 @@ pub struct View {
     pub above: usize,
     /// What the program wants of the person's terminal.
     pub wants: Wants,
+    /// What the child had written when this was so.
+    pub end: Offset,
 }
 
 /// Where a piece of output begins, what was written so far, and its bytes.

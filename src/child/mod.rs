@@ -14,6 +14,7 @@ pub mod paint;
 pub mod picture;
 pub mod plain;
 pub mod prompt;
+mod receipt;
 pub mod recording;
 mod render;
 pub mod replay;
@@ -34,10 +35,7 @@ pub mod typing;
 use std::{
     os::unix::net::UnixStream,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -45,7 +43,7 @@ use regex::Regex;
 use tokio::sync::{oneshot, watch};
 
 use self::{
-    delivery::{DeliveryId, Fate, Full, Job, Mark, Outcome, Standing, What},
+    delivery::{DeliveryId, Fate, Full, Job, Mark, Standing, What},
     explain::Explained,
     find::Finding,
     mailbox::{Asked, Command, Mailbox},
@@ -67,6 +65,7 @@ use crate::{
 pub use self::{
     find::Found,
     mailbox::{Doing, HeldAct, HeldMessage, View},
+    receipt::{Queued, Receipt},
     stop::Left,
 };
 
@@ -185,6 +184,15 @@ impl Status {
     }
 }
 
+/// How far a child's output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What it has written so far.
+    pub end: Offset,
+    /// When its newest output came, or when it was taken up.
+    pub at: SystemTime,
+}
+
 /// The thread that owns the child is gone, which only a defect of ours can cause.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the thread that looks after this child has ended")]
@@ -228,47 +236,6 @@ pub struct Streamed {
     pub redraws: bool,
 }
 
-/// What is known of a message a moment after it was given to us.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// Its name.
-    pub delivery: DeliveryId,
-    /// How it ended, or nothing while it is on its way.
-    pub fate: Option<Fate>,
-    /// How far it is, while it is on its way.
-    pub standing: Option<Standing>,
-    /// What the child had written when it was accepted.
-    pub end: Offset,
-}
-
-/// Something that waits for its turn to be typed.
-#[derive(Debug)]
-pub struct Queued {
-    child: Child,
-    delivery: DeliveryId,
-    held: bool,
-    end: Offset,
-    fate: oneshot::Receiver<Fate>,
-}
-
-impl Queued {
-    /// What is known of it after at most `wait`; of something held, what is known at once.
-    pub async fn receipt(self, wait: Duration) -> Receipt {
-        let wait = if self.held { Duration::ZERO } else { wait };
-        let mut settled = self.fate;
-        let gone = |_| Fate::unseen(Outcome::Unknown(Gone.to_string()));
-        let mut fate =
-            tokio::time::timeout(wait, &mut settled).await.ok().map(|fate| fate.unwrap_or_else(gone));
-        let mut standing = None;
-        if fate.is_none() {
-            standing = self.child.standing(self.delivery).await;
-            // It may have come to its end between the two.
-            fate = settled.try_recv().ok();
-        }
-        Receipt { delivery: self.delivery, fate, standing, end: self.end }
-    }
-}
-
 /// A handle to a child; clones speak of the same one.
 #[derive(Clone, Debug)]
 pub struct Child {
@@ -279,7 +246,7 @@ pub struct Child {
     mailbox: Mailbox,
     status: watch::Receiver<Status>,
     drawn: watch::Receiver<u64>,
-    end: Arc<AtomicU64>,
+    written: watch::Receiver<Written>,
     typing: Arc<Typing>,
 }
 
@@ -295,11 +262,11 @@ impl Child {
         };
         let id = begin.id;
         let typing = Arc::new(begin.typing.clone());
-        let end = Arc::new(AtomicU64::new(0));
-        let (task, mailbox, status, drawn) = Task::new(begin, end.clone())?;
+        let (sender, written) = watch::channel(Written { end: Offset(0), at: SystemTime::now() });
+        let (task, mailbox, status, drawn) = Task::new(begin, sender)?;
         let can_be_idle = task.can_be_idle();
         std::thread::Builder::new().name(id.to_string()).spawn(move || task.run())?;
-        Ok(Child { id, pid, keeper, can_be_idle, mailbox, status, drawn, end, typing })
+        Ok(Child { id, pid, keeper, can_be_idle, mailbox, status, drawn, written, typing })
     }
 
     /// Its id.
@@ -367,7 +334,12 @@ impl Child {
 
     /// What it has written so far.
     pub fn end(&self) -> Offset {
-        Offset(self.end.load(Ordering::Acquire))
+        self.written.borrow().end
+    }
+
+    /// To wait for more output. Closed when the thread ended.
+    pub fn written(&self) -> watch::Receiver<Written> {
+        self.written.clone()
     }
 
     /// The screen with up to `history` lines above it, unless it is still the one of version `known`.
@@ -397,6 +369,12 @@ impl Child {
             let dropped = start - from + skipped as u64;
             return Ok(Streamed { from: start + skipped, next: start + used, end, dropped, text, redraws });
         }
+    }
+
+    /// Bytes it wrote, at most `max` of them from `from` on or from the oldest that is kept, and where they begin.
+    pub async fn bytes(&self, from: Offset, max: usize) -> Result<(Offset, Vec<u8>), Gone> {
+        let (start, _, bytes) = self.ask(|reply| Command::Read { from, max, reply }).await?;
+        Ok((start, bytes))
     }
 
     /// A text as it can be typed into this child, or why it cannot be.

@@ -83,6 +83,13 @@ impl Prompt {
         let hash = hex::encode(&hash.finalize()[..6]);
         Prompt { text: bounded(text.trim_end()), choices, hash }
     }
+
+    /// What stays while somebody goes through the choices: the text without them, and without what moves by itself.
+    pub fn question(&self) -> String {
+        let choice = |line: &str| self.choices.iter().any(|choice| line.trim_end().ends_with(&choice.text));
+        let lines = self.text.lines().filter(|line| !choice(line)).map(steady);
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// The lines without frames around them, without a common margin, and with no more than one blank line at once.

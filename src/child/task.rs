@@ -16,7 +16,7 @@ use std::{
         unix::net::UnixStream,
     },
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64, mpsc},
+    sync::{Arc, mpsc},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -25,7 +25,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::{person::Person, recovery::Behind};
 use super::{
-    Begin, Status, Told, Witness,
+    Begin, Status, Told, Witness, Written,
     composer::Composer,
     delivery::{DeliveryId, Fate, Job, Queue},
     find::Finder,
@@ -92,7 +92,7 @@ pub(super) struct Task {
     saved: Offset,
     /// What an earlier broker has seen is not seen yet.
     behind: Option<Behind>,
-    shared_end: Arc<AtomicU64>,
+    written: watch::Sender<Written>,
     status: watch::Sender<Status>,
     drawn: watch::Sender<u64>,
     person: Person,
@@ -105,7 +105,7 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(
         begin: Begin,
-        shared_end: Arc<AtomicU64>,
+        written: watch::Sender<Written>,
     ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>, watch::Receiver<u64>)> {
         let (mailbox, commands, wake) = Mailbox::new()?;
         let from = recovery::origin(begin.kept, begin.size, &begin.socket)?;
@@ -159,13 +159,13 @@ impl Task {
             answered: from.answered,
             saved: from.at,
             behind: from.behind,
-            shared_end,
+            written,
             status,
             session: Search::new(&begin.session),
             pid: from.child,
             witness: begin.witness,
         };
-        task.shared_end.store(task.end.0, std::sync::atomic::Ordering::Release);
+        task.written.send_replace(Written { end: task.end, at: SystemTime::now() });
         if task.keeper.is_some() {
             task.greet();
             if from.stale {

@@ -3,14 +3,15 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    attach, call, completions, doctor, explain, fake_agent, keys, log, ls, presets, read, report, reports,
-    run, send, spawn, stop, trust, wait,
+    attach, call, completions, doctor, explain, fake_agent, keys, log, ls, presets, read, record, replay,
+    report, reports, run, send, spawn, stop, top, trust, wait,
 };
 
 const LONG: &str = "\
 compere lets one agent run other agents and programs, each in a real terminal.
 
-Without a command it is the MCP server that an MCP host starts: add `compere` to your host's MCP servers. The commands \
+Without a command it is the MCP server that an MCP host starts: add `compere` to your host's MCP servers. In a \
+terminal, where no host speaks, it is `compere top`. The commands \
 below are the same tools for people and scripts: they speak to the same broker, see every child, and start a broker \
 if there is none.";
 
@@ -24,6 +25,7 @@ Examples:
   compere wait --idle build --timeout 10m         wait until it is done
   compere read build                              see its screen
   compere ls                                      everyone, and what they are doing
+  compere top                                     the same, live, to act on
   compere stop build                              end it, with everything it started
 
 Exit codes: 0 done, 1 the tool said no (or a wait's time was up), 2 wrong usage, 3 no broker.
@@ -39,6 +41,7 @@ without a command, compere is an MCP server for a host to start, and standard in
                       codex mcp add compere -- compere
   or in its JSON:     {\"mcpServers\": {\"compere\": {\"command\": \"compere\"}}}
 
+  In a terminal:      compere top (this output goes elsewhere: compere top --plain)
   See it work:        compere demo
   Everything else:    compere --help";
 
@@ -67,6 +70,8 @@ pub(super) enum Command {
     Doctor(doctor::Args),
     /// List all children: state, who holds the input, what waits.
     Ls(ls::Args),
+    /// Show everyone, live; who needs you comes first.
+    Top(top::Args),
     /// Tell why a child is in its state, or what states a recording goes through.
     Explain(explain::Args),
     /// Tell what happened: spawned, adopted, reported, ended.
@@ -85,6 +90,10 @@ pub(super) enum Command {
     Keys(keys::Args),
     /// Show a child's screen, or what it wrote.
     Read(read::Args),
+    /// Record what a child writes from now on, into an asciicast.
+    Record(record::Args),
+    /// Play a recording in this terminal; nothing in it can act on that.
+    Replay(replay::Args),
     /// Wait for a report, for a child, or for a while.
     Wait(wait::Args),
     /// Inside a child: tell whoever spawned it how the task stands.

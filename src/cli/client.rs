@@ -9,6 +9,7 @@ use rmcp::{
     service::{RunningService, ServiceError},
     transport::TokioChildProcess,
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::fail::Fail;
@@ -108,6 +109,18 @@ impl Client {
             Err(ServiceError::McpError(error)) => Err(CallError::Refused(error.message.into_owned())),
             Err(other) => Err(CallError::Lost(other.to_string())),
         }
+    }
+
+    /// The same, of a known shape.
+    pub(super) async fn special<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        wish: &impl Serialize,
+    ) -> Result<T, Fail> {
+        let wish = serde_json::to_value(wish).map_err(std::io::Error::from)?;
+        serde_json::from_value(self.request(method, wish).await?).map_err(|why| {
+            Fail::Said(format!("the broker's answer makes no sense here: {why}; `compere upgrade` may help"))
+        })
     }
 
     /// Ends the connection in order: what the last answer told has arrived.

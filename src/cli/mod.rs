@@ -15,12 +15,15 @@ mod log;
 mod ls;
 mod presets;
 mod read;
+mod record;
+mod replay;
 mod report;
 mod reports;
 mod run;
 mod send;
 mod spawn;
 mod stop;
+mod top;
 mod trust;
 mod upgrade;
 mod wait;
@@ -83,12 +86,15 @@ pub fn main() -> ExitCode {
         Command::Call(args) => ask(call::run(args)),
         Command::Explain(args) => explain::run(args),
         Command::Ls(args) => ask(ls::run(args)),
+        Command::Top(args) => ask(top::run(args)),
         Command::Log(args) => ask(log::run(args)),
         Command::Spawn(args) => ask(spawn::run(args)),
         Command::Send(args) => ask(send::run(args)),
         Command::Keys(args) => ask(keys::run(args)),
         Command::Read(args) => ask(read::run(args)),
+        Command::Record(args) => ask(record::run(args)),
         Command::Wait(args) => ask(wait::run(args)),
+        Command::Replay(args) => ask(replay::run(args)),
         Command::Report(args) => ask(report::run(args)),
         Command::Reports(args) => ask(reports::run(args)),
         Command::Stop(args) => ask(stop::run(args)),
@@ -99,8 +105,11 @@ pub fn main() -> ExitCode {
     done.unwrap_or_else(|fail| fail::exit(&fail))
 }
 
-/// What a host starts; a person who does gets told what it is instead of a silence.
+/// What a host starts, with pipes; a person who does gets everyone at a glance, or is told what it is.
 fn serve() -> ExitCode {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return ask(top::run(top::Args::default())).unwrap_or_else(|fail| fail::exit(&fail));
+    }
     if std::io::stdin().is_terminal() {
         return fail::exit(&Fail::Usage(args::NOT_A_HOST.into()));
     }

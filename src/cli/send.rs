@@ -62,7 +62,7 @@ pub(super) fn receipt(result: &CallToolResult, as_json: bool) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn words(receipt: &Value) -> String {
+pub(super) fn words(receipt: &Value) -> String {
     let (status, delivery, to) = (word(receipt, "status"), word(receipt, "delivery"), word(receipt, "to"));
     let mut told = format!("{status}: {delivery} to {to}, offset {}", receipt["offset"]);
     match word(receipt, "reason") {

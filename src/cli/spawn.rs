@@ -91,7 +91,7 @@ pub(super) async fn spawned(args: Args) -> Result<CallToolResult, Fail> {
     client::once("spawn", wish).await
 }
 
-fn words(child: &Value) -> String {
+pub(super) fn words(child: &Value) -> String {
     let (id, name, program, cwd) =
         (word(child, "child"), word(child, "name"), word(child, "program"), word(child, "cwd"));
     format!("{id} {name}: {program}, process {}, in {cwd}", child["pid"])

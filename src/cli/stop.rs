@@ -84,7 +84,7 @@ fn left(record: &Value) -> usize {
     also.chain([record]).filter_map(|ended| ended["left"].as_array()).map(Vec::len).sum()
 }
 
-fn words(record: &Value) -> String {
+pub(super) fn words(record: &Value) -> String {
     let exit = match record["exit"]["code"].as_i64() {
         Some(code) => format!("exit code {code}"),
         None => match &record["exit"] {

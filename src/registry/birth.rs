@@ -70,6 +70,9 @@ pub(super) struct Birth {
     /// The one it was started in the place of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) restarted: Option<Restarted>,
+    /// What it asks, once a person was told of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asks: Option<String>,
 }
 
 /// What was decided when a child was spawned.
@@ -144,6 +147,7 @@ mod tests {
             tools: false,
             duty: None,
             restarted: None,
+            asks: None,
         }
     }
 

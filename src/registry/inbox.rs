@@ -145,6 +145,11 @@ impl Inbox {
         (self.last - self.read) as usize
     }
 
+    /// Whether the report of this number was read.
+    pub fn is_read(&self, number: u64) -> bool {
+        number <= self.read
+    }
+
     /// The unread ones, oldest first.
     pub fn waiting(&self) -> impl DoubleEndedIterator<Item = &Report> {
         self.reports.iter().filter(|report| report.number > self.read)

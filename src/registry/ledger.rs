@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use super::{Registry, inbox::ReportStatus, mail::Letter};
+use super::{Registry, attention::Need, inbox::ReportStatus, mail::Letter};
 use crate::{
     child::state::State as Doing,
     fault,
@@ -91,6 +91,9 @@ impl Registry {
             let next = state.follow(id, doing);
             (state.members.get(&id).and_then(|member| member.end.clone()).unwrap_or(end), next)
         };
+        if *doing == Doing::Lost {
+            self.needs_a_person(id, Need::Lost, why.to_owned());
+        }
         let note = vec![Change::Ended { id, end }, Change::event(id, "ended", format!("{doing}: {why}"))];
         match runtime {
             Some(runtime) if *doing == Doing::Lost => {

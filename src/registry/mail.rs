@@ -78,7 +78,10 @@ impl Registry {
     /// and on its way there even if nobody waits for that.
     pub async fn report(&self, caller: Caller, letter: Letter) -> Result<(u64, Caller), NotReported> {
         let Caller::Child(from) = caller else { return Err(NotReported::NoParent) };
-        self.file(from, letter, Vec::new()).await
+        let (status, message) = (letter.status, letter.message.clone());
+        let (number, to) = self.file(from, letter, Vec::new()).await?;
+        self.reported_to(from, to, status, &message);
+        Ok((number, to))
     }
 
     /// The same, and in one step with it something else that must be remembered if and only if the report is.
@@ -135,10 +138,12 @@ impl Registry {
         self.write(changes).await?;
         fault::point!("report.committed");
         let mut state = self.state();
+        state.reported(to, &report);
         let mail = state.mail.entry(to).or_default();
         mail.inbox.push(report);
         mail.turns.news();
         mail.tick.send_replace(number);
+        self.stir();
         drop(state);
         self.type_when_due(to);
         fault::point!("report.filed");
@@ -162,6 +167,7 @@ impl Registry {
         let mut state = self.state();
         let read = state.mail.get_mut(&caller).map(|mail| mail.inbox.read(after, bytes)).unwrap_or_default();
         if !read.0.is_empty() {
+            self.stir();
             // Whoever wanted to be told of reports by a turn has them.
             for WaitId(id) in state.waits.for_reports(caller).collect::<Vec<_>>() {
                 state.waits.over(id);
@@ -213,6 +219,7 @@ impl Registry {
             && mail.inbox.unheard()
         {
             mail.tick.send_modify(|_| {});
+            self.stir();
         }
     }
 

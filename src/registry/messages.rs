@@ -68,7 +68,9 @@ impl Registry {
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
         let (what, writer) = (to.child.text(text)?, Writer::of(caller));
-        self.send_if(&to.child, Wish { what, when, prompt: None, writer, from: Some(caller) }, wait).await
+        let wish = Wish { what, when, prompt: None, writer, from: Some(caller) };
+        let receipt = self.send_if(&to.child, wish, wait).await?;
+        Ok(self.answering(&to.child, receipt))
     }
 
     /// What is known of a message that was sent, after at most `wait` if it is on its way; of something held, at once.
@@ -119,8 +121,18 @@ impl Registry {
         writer: Writer,
         wait: Duration,
     ) -> Result<Receipt, NotSent> {
-        let job = Wish { what: to.child.keys(keys)?, when: When::InTurn, prompt, writer, from: None };
-        self.send_if(&to.child, job, wait).await
+        let wish = Wish { what: to.child.keys(keys)?, when: When::InTurn, prompt, writer, from: None };
+        let receipt = self.send_if(&to.child, wish, wait).await?;
+        Ok(self.answering(&to.child, receipt))
+    }
+
+    /// Whatever was not refused may have answered the child's newest report.
+    fn answering(&self, child: &Child, receipt: Receipt) -> Receipt {
+        if !matches!(receipt.fate, Some(Fate { outcome: Outcome::Refused(_), .. })) {
+            self.state().answered(child.id());
+            self.stir();
+        }
+        receipt
     }
 
     pub(super) async fn send(

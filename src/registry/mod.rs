@@ -2,7 +2,9 @@
 //! held for moments and never across an await. Knows no protocol and types nothing itself.
 
 mod again;
+pub mod attention;
 mod birth;
+pub mod board;
 mod callers;
 mod clock;
 mod fates;
@@ -39,6 +41,7 @@ use tokio::sync::watch;
 
 use self::{
     birth::Seat,
+    board::Latest,
     fates::Fates,
     limits::{Limits, Rate},
     mail::Mail,
@@ -82,6 +85,10 @@ struct Shared {
     settled: watch::Sender<()>,
     /// Ticks when a spawn has come to its end, either way.
     spawned: watch::Sender<()>,
+    /// Ticks when something of a board may have changed.
+    pulse: watch::Sender<u64>,
+    /// Who hears of children that need a person.
+    told: attention::Told,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +98,8 @@ struct State {
     tokens: HashMap<TokenHash, ChildId>,
     roots: Vec<Seat>,
     mail: HashMap<Caller, Mail>,
+    /// Each child's newest report.
+    latest: HashMap<ChildId, Latest>,
     /// Messages whose fate is open, as they are journaled.
     open: BTreeMap<u64, (ChildId, Value)>,
     /// What became of those that were settled last.
@@ -244,6 +253,8 @@ impl Registry {
             restarts: tokio::sync::Mutex::default(),
             settled: watch::channel(()).0,
             spawned: watch::channel(()).0,
+            pulse: watch::channel(0).0,
+            told: attention::Told::default(),
         }))
     }
 
@@ -381,6 +392,7 @@ impl Registry {
         let Some(member) = state.members.remove(&id) else { return };
         state.tree.remove(id);
         state.mail.remove(&Caller::Child(id));
+        state.latest.remove(&id);
         state.open.retain(|_, (child, _)| *child != id);
         state.fates.forget(id);
         if let Some(token) = member.token {
@@ -390,6 +402,7 @@ impl Registry {
         if member.birth.is_some() {
             self.0.journal.note(Change::Forgotten { id });
         }
+        self.stir();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -39,6 +39,10 @@ impl Registry {
 
     /// A person has given the input back: the child's parent is told what they did with it.
     pub(super) fn gave_back(&self, id: ChildId, told: Told, runtime: Option<&Handle>) {
+        if told.typed > 0 {
+            self.state().answered(id);
+            self.stir();
+        }
         let Some(runtime) = runtime.filter(|_| !self.is_a_persons(id)) else { return };
         let lines = match told.typed {
             0 => "typed nothing".to_owned(),

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use super::{
     Facts, Member, Registry,
+    attention::Need,
     birth::{Birth, Seat},
+    board::newest,
     inbox::{Inbox, Report},
     mail::Mail,
 };
@@ -100,6 +102,9 @@ impl Registry {
             }
             let progress: BTreeMap<Caller, (u64, u64)> =
                 past.heard.iter().map(|row| (row.inbox, (row.heard, row.given))).collect();
+            state.latest = newest(reports.iter().map(|(inbox, reports)| {
+                (*inbox, &reports[..], progress.get(inbox).map_or(0, |(heard, _)| *heard))
+            }));
             let inboxes: BTreeSet<Caller> = reports.keys().chain(progress.keys()).copied().collect();
             for inbox in inboxes {
                 let (heard, given) = progress.get(&inbox).copied().unwrap_or_default();
@@ -229,6 +234,7 @@ impl Registry {
             "{id} ({name}) was lost: {why}. This is compere's word, not the child's. Nothing of its output is \
              left.{session}"
         );
+        self.needs_a_person(id, Need::Lost, why.to_owned());
         self.tell_parent(id, message, gone).await;
         let mut state = self.state();
         self.forget(&mut state, id);
@@ -287,6 +293,7 @@ impl Registry {
                 if dead.is_none() {
                     self.0.journal.note(Change::event(id, "adopted", "by a new broker"));
                 }
+                self.attend(&child, birth.asks);
                 if let Some(member) = self.state().members.get_mut(&id) {
                     member.child = Some(child);
                 }
@@ -363,6 +370,7 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         tools: false,
         duty: None,
         restarted: None,
+        asks: None,
     }
 }
 

@@ -274,10 +274,13 @@ impl Registry {
         };
         let message = format!("{id} ({name}) {exit}; {what}");
         let also: Vec<Change> = settled.into_iter().chain(also).collect();
-        let letter = Letter { status, message, data: None, synthetic: true };
-        if let Err(error) = self.file(id, letter, also.clone()).await {
-            tracing::warn!(child = %id, %error, "its parent could not be told");
-            also.into_iter().for_each(|change| self.0.journal.note(change));
+        let letter = Letter { status, message: message.clone(), data: None, synthetic: true };
+        match self.file(id, letter, also.clone()).await {
+            Ok((_, to)) => self.reported_to(id, to, status, &message),
+            Err(error) => {
+                tracing::warn!(child = %id, %error, "its parent could not be told");
+                also.into_iter().for_each(|change| self.0.journal.note(change));
+            }
         }
     }
 }

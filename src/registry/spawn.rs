@@ -162,6 +162,7 @@ impl Drop for Reservation {
             self.registry.forget(&mut state, self.id);
         }
         self.registry.0.spawned.send_replace(());
+        self.registry.stir();
     }
 }
 
@@ -313,6 +314,7 @@ impl Registry {
             let _ = child.stop(Duration::ZERO).await;
             return Err(SpawnError::CallerEnded);
         };
+        self.attend(&child, None);
         fault::point!("spawn.kept");
         let message = match resolved.message_typed {
             None => None,
@@ -383,6 +385,7 @@ impl Registry {
             tools,
             duty,
             restarted,
+            asks: None,
         };
         let row = serde_json::to_value(&birth).unwrap_or_default();
         member.birth = Some(row.clone());

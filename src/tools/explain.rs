@@ -5,7 +5,7 @@ use rmcp::{
     ErrorData,
     model::{CustomResult, ErrorCode},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{Server, error::ToolError};
@@ -24,8 +24,7 @@ struct Explain {
 impl Server {
     /// `{child}` → who it is, its state, and all that led there.
     pub(super) async fn explain(&self, params: Option<Value>) -> Result<CustomResult, ErrorData> {
-        let ask: Explain = serde_json::from_value(params.unwrap_or_default())
-            .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        let ask: Explain = wish(params)?;
         let found = self.registry.find(self.caller, &ask.child, Act::Read).map_err(refused)?;
         let explained = found.child.explain().await.map_err(refused)?;
         let mut answer = json!(explained);
@@ -37,6 +36,23 @@ impl Server {
     }
 }
 
-fn refused(error: impl Into<ToolError>) -> ErrorData {
+/// What was asked for, in a request beside the tools.
+pub(super) fn wish<T: DeserializeOwned>(params: Option<Value>) -> Result<T, ErrorData> {
+    serde_json::from_value(params.unwrap_or_default())
+        .map_err(|error| ErrorData::invalid_params(error.to_string(), None))
+}
+
+/// An answer to it.
+pub(super) fn answer(value: &impl Serialize) -> Result<CustomResult, ErrorData> {
+    let value = serde_json::to_value(value);
+    value.map(CustomResult).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+}
+
+/// The caller has gone while it waited.
+pub(super) fn left() -> ErrorData {
+    ErrorData::internal_error("the connection is gone", None)
+}
+
+pub(super) fn refused(error: impl Into<ToolError>) -> ErrorData {
     ErrorData::new(ErrorCode::INVALID_PARAMS, error.into().to_string(), None)
 }

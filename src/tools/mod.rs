@@ -2,7 +2,11 @@
 
 mod answer;
 mod error;
+
+mod board;
 mod explain;
+mod follow;
+
 mod list_children;
 mod read_output;
 mod read_reports;
@@ -42,7 +46,13 @@ use crate::{
     registry::{Registry, inbox::Given, spawn::Session},
 };
 
-pub use self::{answer::text_of as text, explain::EXPLAIN, report_to_parent::MAX_REPORT};
+pub use self::{
+    answer::text_of as text,
+    board::{BOARD, Board, BoardReport, BoardRow, BoardWish},
+    explain::EXPLAIN,
+    follow::{FOLLOW, FollowWish, Followed},
+    report_to_parent::MAX_REPORT,
+};
 
 /// One connection's tools, under one identity.
 #[derive(Clone)]
@@ -54,6 +64,8 @@ pub struct Server {
     gone: CancellationToken,
     /// The last report in an answer of which it is not known that it has arrived.
     given: Arc<AtomicU64>,
+    /// What `compere top` was told.
+    board: Arc<board::Told>,
     /// Built once: the macro's default builds all of it at every call.
     router: Arc<ToolRouter<Self>>,
 }
@@ -68,8 +80,8 @@ const INSTRUCTIONS: &str = "compere runs command-line programs (coding agents, s
 impl Server {
     /// For whoever `caller` is, on a connection that ends with `gone`.
     pub fn new(registry: Registry, caller: Caller, session: Session, gone: CancellationToken) -> Self {
-        let (session, given) = (Arc::new(session), Arc::default());
-        Server { registry, caller, session, gone, given, router: Arc::new(router()) }
+        let (session, given, board) = (Arc::new(session), Arc::default(), Arc::default());
+        Server { registry, caller, session, gone, given, board, router: Arc::new(router()) }
     }
 
     /// The connection has ended: an answer that nobody has confirmed by calling again may not have arrived.
@@ -200,6 +212,8 @@ impl ServerHandler for Server {
         self.confirm().await;
         match &*request.method {
             EXPLAIN => self.explain(request.params).await,
+            BOARD => self.board(request.params).await,
+            FOLLOW => self.follow(request.params).await,
             other => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, other.to_owned(), None)),
         }
     }

@@ -12,11 +12,13 @@ const ORDER: [&str; 15] = [
 ];
 
 /// Where each outside crate may be named, as beginnings of paths below `src`.
-const PLACES: [(&str, &[&str]); 4] = [
+const PLACES: [(&str, &[&str]); 6] = [
     ("portable_pty", &["keeper"]),
     ("alacritty_terminal", &["child"]),
     ("rusqlite", &["journal"]),
     ("rmcp", &["tools", "broker", "cli"]),
+    ("ratatui", &["cli"]),
+    ("crossterm", &["cli"]),
 ];
 
 /// All that a host is told of the tools costs every conversation this much.

@@ -3,14 +3,13 @@
 use std::{
     io::{self, Write},
     os::unix::net::UnixStream,
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{Pending, Reader, Task};
 use crate::{
     child::{
-        record,
+        Written, record,
         screen::Fed,
         state::{State, Tty},
     },
@@ -111,7 +110,7 @@ impl Task {
                 self.answer(fed);
             }
         }
-        self.shared_end.store(self.end.0, Ordering::Release);
+        self.written.send_replace(Written { end: self.end, at: SystemTime::now() });
         self.reducer.output(now);
         self.save_if_due();
         for finder in self.finders.values_mut() {

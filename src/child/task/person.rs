@@ -65,7 +65,7 @@ impl Task {
             Asked::View { up, reply } => {
                 let (sheet, up) = self.screen.sheet(up);
                 let (above, wants) = (self.screen.rows_above(), self.screen.wants());
-                let _ = reply.send(View { sheet, up, above, wants });
+                let _ = reply.send(View { sheet, up, above, wants, end: self.end });
             }
             Asked::Does { doing, reply } => {
                 self.person(doing, now);

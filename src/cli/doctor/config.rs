@@ -25,7 +25,7 @@ pub(super) fn look() -> Vec<Finding> {
             (Config::default(), Finding::fail("config", error, todo))
         }
     };
-    vec![first, limits(&config), orphans(&config), nudges(&config), fixed()]
+    vec![first, limits(&config), orphans(&config), nudges(&config), attention(&config), fixed()]
 }
 
 /// Those that the user sets.
@@ -53,6 +53,18 @@ fn orphans(config: &Config) -> Finding {
          nothing more\n        orphans.stop_after_s: {stop}"
     );
     Finding::ok("hostless", found)
+}
+
+fn attention(config: &Config) -> Finding {
+    let found = match config.on_attention.join(" ") {
+        command if command.is_empty() => {
+            "on_attention is absent from config.json: no command is run".to_owned()
+        }
+        command => {
+            format!("`{command}` is run when a child begins to need you; the broker's log has its failures")
+        }
+    };
+    Finding::ok("attention", found)
 }
 
 fn nudges(config: &Config) -> Finding {
