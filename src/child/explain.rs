@@ -48,6 +48,9 @@ pub struct Signs {
     pub bottom: Vec<String>,
     /// The line with the cursor, where a composer usually is.
     pub cursor_line: String,
+    /// What is in its composer, in a few words, if its preset says where that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composer: Option<String>,
     /// The screen was put together from part of what was written.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,

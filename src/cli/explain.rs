@@ -208,6 +208,7 @@ fn signs(signs: &Value) -> Vec<(&'static str, String)> {
         ("settled", if signs["settled"] == true { "yes".into() } else { "no: nothing is typed".into() }),
         ("waiting", format!("{} messages", signs["waiting"])),
         ("cursor", text("cursor_line")),
+        ("composer", text("composer")),
     ];
     if signs["stale"] == true {
         list.push(("screen", "put together from part of what was written".into()));

@@ -4,6 +4,8 @@
 
 mod again;
 mod check;
+#[cfg(test)]
+mod composers;
 mod env;
 mod error;
 mod file;

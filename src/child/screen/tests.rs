@@ -171,6 +171,22 @@ fn the_cursor_saved_on_the_way_to_the_alternate_screen_moves_with_its_text() {
 }
 
 #[test]
+fn who_looks_for_a_composer_sees_the_cursor_and_no_hints() {
+    for (text, marked) in [
+        ("$ ls\r\n> \x1b[2mType\x1b[22m\x1b[2;3H", "$ ls\n> ▮"),
+        ("> mine", "> mine▮"),
+        ("> mi\x1b[D", "> m▮i"),
+        ("\x1b[?25l> mine\x1b[7m \x1b[27m", "> mine▮"),
+        ("\x1b[?25l> \x1b[48;5;7mr\x1b[49mun it", "> ▮run it"),
+        ("\x1b[?25l> \x1b[7m漢\x1b[27m字", "> ▮漢字"),
+        ("\x1b[?25l\x1b[44m a bar \x1b[m none", " a bar  none"),
+        ("\x1b[?25l> wraps right here", "> wraps right here"),
+    ] {
+        assert_eq!(fed(text).marked(), marked, "{text:?}");
+    }
+}
+
+#[test]
 fn facts_are_told() {
     let mut screen = fed("\x1b]0;a title\x07\x1b[?1;1004;2004h\x1b[2;3H\x1b[?25l\x07");
     assert_eq!(screen.title(), Some("a title"));

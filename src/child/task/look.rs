@@ -5,7 +5,7 @@ use std::time::Instant;
 use chrono::Local;
 
 use super::Task;
-use crate::child::{Shown, explain::Explained, sight::Sight};
+use crate::child::{Shown, composer, explain::Explained, sight::Sight};
 
 impl Task {
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
@@ -32,6 +32,12 @@ impl Task {
         let signs = &mut explained.signs;
         signs.cursor_line = text.lines.get(text.cursor_line).cloned().unwrap_or_default();
         signs.prompt_mark = self.screen.prompt_mark().map(|mark| mark.to_string());
+        signs.composer = self.composer.is_described().then(|| match self.composer.sight() {
+            composer::Sight::Unknown => "never seen".into(),
+            composer::Sight::Away => "not on the screen".into(),
+            composer::Sight::Empty => "empty".into(),
+            composer::Sight::Holds(text) => format!("holds: {}", composer::excerpt(text)),
+        });
         (signs.stale, signs.waiting) = (status.stale, self.queue.len());
         explained
     }
