@@ -1,149 +1,14 @@
 //! A person at a pane: the real program in a real terminal, which is tmux's. Their keys go in by `send-keys`, what they
 //! see comes out by `capture-pane`.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Output},
-    time::{Duration, Instant},
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{
+    COMPERE, Client, Real, alive, gone, sh, signal,
+    terminal::{PATIENCE, Terminal, row_is},
 };
-
-use serde_json::{Value, json};
-
-use crate::support::{COMPERE, Client, PATH, Real, alive, gone, sh};
-
-/// No test waits longer for a text.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A person's terminal: a tmux server of its own with one session. Dropping it ends it and all in it.
-struct Terminal {
-    home: PathBuf,
-    run: PathBuf,
-}
-
-impl Terminal {
-    /// A shell with the prompt `> ` in a terminal of so many columns and rows.
-    async fn new(real: &Real, cols: u16, rows: u16) -> Terminal {
-        let terminal = Terminal { home: real.home().to_owned(), run: real.run() };
-        let (cols, rows) = (cols.to_string(), rows.to_string());
-        // A session's own shell may not be what runs the command.
-        let shell = "exec bash --norc --noprofile";
-        let made = terminal.tmux(&["new-session", "-d", "-x", &cols, "-y", &rows, shell]);
-        assert!(made.status.success(), "these tests need tmux: {made:?}");
-        terminal.tmux(&["set-option", "-g", "window-size", "manual"]);
-        terminal.keys("PS1='> '; PROMPT_COMMAND=; clear");
-        terminal.keys("Enter");
-        terminal.shows(|shown| shown == ">").await;
-        terminal
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> Output {
-        Command::new("tmux")
-            .args(["-L", "person", "-f", "/dev/null"])
-            .args(arguments)
-            .env_clear()
-            .envs([("PATH", PATH), ("LANG", "C.UTF-8"), ("COMPERE_LINGER_MS", "100"), ("USER", "ada")])
-            .env("TMUX_TMPDIR", &self.home)
-            .env("HOME", &self.home)
-            .env("COMPERE_RUNTIME_DIR", &self.run)
-            .current_dir(self.home.join("work"))
-            .output()
-            .expect("these tests need tmux: `apt-get install tmux`")
-    }
-
-    /// Keys by tmux's names; what is no name is typed.
-    fn keys(&self, keys: &str) {
-        self.tmux(&["send-keys", "--", keys]);
-    }
-
-    /// What is on it, without the blanks at the end.
-    fn shown(&self) -> String {
-        let shown = String::from_utf8(self.tmux(&["capture-pane", "-p"]).stdout).unwrap();
-        shown.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
-    }
-
-    /// Waits until it shows that. There is no event for what a terminal shows: this asks again and again.
-    async fn shows(&self, what: impl Fn(&str) -> bool) -> String {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let shown = self.shown();
-            if what(&shown) {
-                return shown;
-            }
-            assert!(Instant::now() < until, "the terminal shows\n{shown}\nand that is not it");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Waits until it shows that text.
-    async fn has(&self, text: &str) -> String {
-        self.shows(|shown| shown.contains(text)).await
-    }
-
-    /// Runs a command of compere's in it.
-    fn run(&self, arguments: &str) {
-        self.keys(&format!("{COMPERE} {arguments}"));
-        self.keys("Enter");
-    }
-
-    /// Runs `compere attach`, and waits until it has the input.
-    async fn attach(&self, child: &str) {
-        self.run(&format!("attach {child}"));
-        self.has("you have the input").await;
-    }
-
-    /// What tmux knows of the terminal's state.
-    fn state(&self) -> String {
-        let format = "#{alternate_on} #{cursor_flag} #{insert_flag} #{keypad_cursor_flag} #{keypad_flag} #{mouse_any_flag} \
-                      #{mouse_button_flag} #{mouse_sgr_flag} #{origin_flag} #{wrap_flag} #{pane_title}";
-        String::from_utf8(self.tmux(&["display-message", "-p", format]).stdout).unwrap()
-    }
-
-    /// Runs `stty -a` in it; the tests' shells make files.
-    async fn stty(&self) -> String {
-        let file = self.home.join("work/stty");
-        let _ = std::fs::remove_file(&file);
-        self.keys("stty -a > stty.part; mv stty.part stty");
-        self.keys("Enter");
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match std::fs::read_to_string(&file) {
-                Ok(stty) => return stty,
-                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(20)).await,
-                Err(error) => panic!("{error}\n{}", self.shown()),
-            }
-        }
-    }
-
-    /// Processes of compere's that use this terminal: the one that waits, and the one that draws.
-    fn processes(&self) -> (i32, i32) {
-        let tty = String::from_utf8(self.tmux(&["display-message", "-p", "#{pane_tty}"]).stdout).unwrap();
-        let ps = Command::new("ps").args(["-t", tty.trim(), "-o", "pid=,args="]).output().unwrap();
-        let ps = String::from_utf8(ps.stdout).unwrap();
-        let ours = ps.lines().filter(|line| line.contains(" attach ") || line.contains(" watch "));
-        let pid = |line: &str| line.split_whitespace().next().unwrap().parse::<i32>().unwrap();
-        let (draws, waits): (Vec<&str>, Vec<&str>) = ours.partition(|line| line.contains("--guarded"));
-        (pid(waits[0]), pid(draws[0]))
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
-
-/// The newest row of the listing that is as it should be, which it becomes in a moment.
-async fn row_is(client: &Client, child: &str, so: impl Fn(&Value) -> bool) -> Value {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let row = client.row(child).await;
-        if so(&row) {
-            return row;
-        }
-        assert!(Instant::now() < until, "{row}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// Waits until its terminal has this size. A size is no event for an agent: this asks again and again.
 async fn size_is(client: &Client, child: &str, size: &str) {
@@ -156,10 +21,6 @@ async fn size_is(client: &Client, child: &str, size: &str) {
         assert!(Instant::now() < until, "not {size}: {screen}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-fn kill(pid: i32, signal: rustix::process::Signal) {
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
 #[tokio::test]
@@ -299,7 +160,7 @@ async fn a_watcher_takes_nothing_and_changes_no_size() {
     terminal.has("the orchestrator has the input").await;
 
     // Of two who attach, the newest has the input, and the other is told.
-    let second = real_second(&real).await;
+    let second = Terminal::second(&real);
     terminal.keys("C-]");
     terminal.keys("t");
     terminal.has("you have the input").await;
@@ -318,26 +179,16 @@ async fn a_watcher_that_takes_nothing_in_holds_up_nobody_and_then_sees_the_newes
     terminal.run(&format!("watch {child}"));
     terminal.has("the orchestrator has the input").await;
     let (_, draws) = terminal.processes();
-    kill(draws, Signal::STOP);
+    signal(draws, Signal::STOP);
     // Megabytes more than all that is between them holds.
     root.say(&child, "seq 1 500000; echo all written").await;
     root.line(&child, "^all written$").await;
     root.say(&child, "echo and more").await;
     root.line(&child, "^and more$").await;
     assert!(!terminal.shown().contains("and more"));
-    kill(draws, Signal::CONT);
+    signal(draws, Signal::CONT);
     terminal.shows(|shown| shown.lines().any(|line| line == "and more")).await;
     root.close().await;
-}
-
-/// Another terminal of the same person's, on a server of its own.
-async fn real_second(real: &Real) -> Terminal {
-    let home = real.home().join("second");
-    std::fs::create_dir_all(home.join("work")).unwrap();
-    let terminal = Terminal { home, run: real.run() };
-    let made = terminal.tmux(&["new-session", "-d", "-x", "80", "-y", "24", "exec bash --norc --noprofile"]);
-    assert!(made.status.success(), "{made:?}");
-    terminal
 }
 
 #[tokio::test]
@@ -351,7 +202,7 @@ async fn the_terminal_is_as_it_was_whoever_is_killed() {
     root.line(&child, "ready").await;
     let terminal = Terminal::new(&real, 90, 25).await;
     let (stty, state) = (terminal.stty().await, terminal.state());
-    for (signal, first) in [
+    for (kind, first) in [
         (Signal::KILL, true),
         (Signal::TERM, true),
         (Signal::HUP, true),
@@ -365,16 +216,16 @@ async fn the_terminal_is_as_it_was_whoever_is_killed() {
         terminal.has("ready").await;
         assert_ne!(terminal.state(), state);
         let (waits, draws) = terminal.processes();
-        kill(if first { draws } else { waits }, signal);
+        signal(if first { draws } else { waits }, kind);
         gone(draws);
         gone(waits);
-        if !first && signal == Signal::KILL {
+        if !first && kind == Signal::KILL {
             // The shell has written its prompt before the one that draws was told, onto the screen that is left then.
             terminal.keys("Enter");
         }
         terminal.shows(|shown| shown.lines().any(|line| line == ">")).await;
-        assert_eq!(terminal.stty().await, stty, "{signal:?} {first}");
-        assert_eq!(terminal.state(), state, "{signal:?} {first}");
+        assert_eq!(terminal.stty().await, stty, "{kind:?} {first}");
+        assert_eq!(terminal.state(), state, "{kind:?} {first}");
         row_is(&root, &child, |row| row["owner"] == "orchestrator").await;
     }
     root.close().await;
@@ -409,7 +260,7 @@ async fn a_broker_that_is_killed_is_followed_by_another() {
     terminal.keys("Enter");
     terminal.shows(|shown| shown.lines().any(|line| line == "before")).await;
     let broker = real.broker().unwrap();
-    kill(broker, rustix::process::Signal::KILL);
+    signal(broker, rustix::process::Signal::KILL);
     gone(broker);
     // The same pane, its input taken again; what was there is there.
     terminal.shows(|_| real.broker().is_some_and(|now| now != broker)).await;

@@ -22,6 +22,7 @@ mod explain;
 mod fake_agent;
 mod front;
 mod frozen;
+mod handback;
 mod hostile;
 mod keeper;
 mod keys;
