@@ -167,8 +167,8 @@ impl<'a> Bench<'a> {
         judge(sent, &receipt.told, last.as_ref().unwrap_or(&receipt.told), &heard)
     }
 
-    /// What came of earlier messages after they were judged, which must be nothing. A program may quote them to its model:
-    /// qwen asks it now and then what of its conversation is worth remembering.
+    /// What came of earlier messages after they were judged, which must be nothing. A program may quote them to its model,
+    /// as qwen does in a long session.
     pub(crate) fn afterwards(&self) -> Vec<String> {
         let late = self.past.iter().filter_map(|(sent, times)| {
             let now = self::times(sent, &self.heard(sent, 0));
