@@ -38,6 +38,7 @@ mod rules;
 mod spawn;
 mod stop;
 mod top;
+mod tour;
 mod trust;
 mod turns;
 mod upgrade;
