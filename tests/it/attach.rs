@@ -326,7 +326,16 @@ async fn a_resize_goes_to_the_program_and_an_end_is_told() {
     terminal.shows(|shown| shown.lines().any(|line| line == "20 71")).await;
     terminal.tmux(&["resize-window", "-x", "10", "-y", "3"]);
     size_is(&root, &child, "5x20").await;
+    // A storm: what counts is the last.
+    for step in 0..60 {
+        let (x, y) = ((40 + step).to_string(), (10 + step % 20).to_string());
+        terminal.tmux(&["resize-window", "-x", &x, "-y", &y]);
+    }
     terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
+    size_is(&root, &child, "23x80").await;
+    terminal.keys("clear; stty size");
+    terminal.keys("Enter");
+    terminal.shows(|shown| shown.lines().any(|line| line == "23 80")).await;
     terminal.keys("exit 7");
     terminal.keys("Enter");
     terminal.has("it has ended: exited (exit code 7). Enter leaves").await;
@@ -352,6 +361,38 @@ async fn a_person_starts_a_program_and_is_there() {
     terminal.has("it has ended").await;
     terminal.keys("q");
     terminal.has("c1 has ended: ").await;
+    root.close().await;
+}
+
+#[tokio::test]
+async fn from_top_one_goes_to_a_pane_and_comes_back() {
+    let real = Real::new();
+    let root = real.client().await;
+    let child = root.bash().await;
+    let terminal = Terminal::new(&real, 100, 25).await;
+    let (stty, state) = (terminal.stty().await, terminal.state());
+    terminal.keys(COMPERE);
+    terminal.keys("Enter");
+    terminal.has("enter attach").await;
+    terminal.has(&format!("{child}      bash")).await;
+    terminal.keys("Enter");
+    terminal.has("you have the input").await;
+    row_is(&root, &child, |row| row["owner"] == "person").await;
+    terminal.keys("echo from $((1+1)) places");
+    terminal.keys("Enter");
+    terminal.shows(|shown| shown.lines().any(|line| line == "from 2 places")).await;
+    terminal.keys("C-]");
+    terminal.keys("d");
+    terminal.has("enter attach").await;
+    row_is(&root, &child, |row| row["owner"] == "orchestrator").await;
+    terminal.keys("w");
+    terminal.has("watching; the orchestrator has the input").await;
+    terminal.keys("C-]");
+    terminal.keys("d");
+    terminal.has("enter attach").await;
+    terminal.keys("q");
+    terminal.shows(|shown| !shown.contains("enter attach")).await;
+    assert_eq!((terminal.stty().await, terminal.state()), (stty, state));
     root.close().await;
 }
 
