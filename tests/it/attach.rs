@@ -32,15 +32,13 @@ async fn a_person_sees_the_same_cells_types_and_leaves_everything_as_it_was() {
     root.line(&child, "^30$").await;
     let terminal = Terminal::new(&real, 90, 25).await;
     let (stty, state) = (terminal.stty().await, terminal.state());
-    terminal.keys("clear");
-    terminal.keys("Enter");
+    terminal.enters("clear");
     terminal.shows(|shown| shown == ">").await;
 
     terminal.attach(&child).await;
     let row = row_is(&root, &child, |row| row["owner"] == "person").await;
     assert_eq!(row["owner_who"], "ada");
-    terminal.keys("echo typed by hand");
-    terminal.keys("Enter");
+    terminal.enters("echo typed by hand");
     terminal.shows(|shown| shown.matches("typed by hand").count() == 2).await;
     let screen = root.call("read_output", json!({"child": child})).await;
     let shown = terminal.shown();
@@ -90,14 +88,12 @@ async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_i
     assert_eq!(root.row(&child).await["held"], 3);
 
     // Sent back, with a word of why.
-    terminal.keys("C-]");
-    terminal.keys("h");
+    terminal.order("h");
     terminal.has("echo unwanted").await;
     terminal.keys("j");
     terminal.keys("r");
     terminal.has("why is it sent back").await;
-    terminal.keys("not today");
-    terminal.keys("Enter");
+    terminal.enters("not today");
     terminal.has("held until the input is given back: 2").await;
     let report = root.wait(json!({"report": true})).await;
     assert!(report.text().contains("a person rejected it: not today"), "{}", report.text());
@@ -105,8 +101,7 @@ async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_i
     terminal.keys("j");
     terminal.keys("e");
     terminal.has("it shall say: echo changed").await;
-    terminal.keys(" by hand");
-    terminal.keys("Enter");
+    terminal.enters(" by hand");
     let report = root.wait(json!({"report": true})).await;
     assert!(report.text().contains("> echo changed by hand"), "{}", report.text());
     terminal.keys("Escape");
@@ -116,8 +111,7 @@ async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_i
         "nothing is typed while a person has the input"
     );
 
-    terminal.keys("C-]");
-    terminal.keys("b");
+    terminal.order("b");
     terminal.has("the orchestrator has the input").await;
     root.line(&child, "^from the orchestrator$").await;
     root.line(&child, "^changed by hand$").await;
@@ -129,8 +123,7 @@ async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_i
     // Who looks on types nothing.
     terminal.keys("x");
     terminal.has("t takes it").await;
-    terminal.keys("C-]");
-    terminal.keys("t");
+    terminal.order("t");
     terminal.has("you have the input").await;
     row_is(&root, &child, |row| row["owner"] == "person").await;
     root.close().await;
@@ -161,8 +154,7 @@ async fn a_watcher_takes_nothing_and_changes_no_size() {
 
     // Of two who attach, the newest has the input, and the other is told.
     let second = Terminal::second(&real);
-    terminal.keys("C-]");
-    terminal.keys("t");
+    terminal.order("t");
     terminal.has("you have the input").await;
     second.attach(&child).await;
     terminal.has("has taken the input; you look on").await;
@@ -209,8 +201,7 @@ async fn the_terminal_is_as_it_was_whoever_is_killed() {
         (Signal::KILL, false),
         (Signal::TERM, false),
     ] {
-        terminal.keys("clear");
-        terminal.keys("Enter");
+        terminal.enters("clear");
         terminal.shows(|shown| shown == ">").await;
         terminal.attach(&child).await;
         terminal.has("ready").await;
@@ -256,8 +247,7 @@ async fn a_broker_that_is_killed_is_followed_by_another() {
     let child = root.bash().await;
     let terminal = Terminal::new(&real, 90, 25).await;
     terminal.attach(&child).await;
-    terminal.keys("echo before");
-    terminal.keys("Enter");
+    terminal.enters("echo before");
     terminal.shows(|shown| shown.lines().any(|line| line == "before")).await;
     let broker = real.broker().unwrap();
     signal(broker, rustix::process::Signal::KILL);
@@ -266,12 +256,10 @@ async fn a_broker_that_is_killed_is_followed_by_another() {
     terminal.shows(|_| real.broker().is_some_and(|now| now != broker)).await;
     row_is(&root, &child, |row| row["owner"] == "person").await;
     terminal.shows(|shown| shown.contains("you have the input") && shown.contains("echo before")).await;
-    terminal.keys("echo after");
-    terminal.keys("Enter");
+    terminal.enters("echo after");
     terminal.shows(|shown| shown.lines().any(|line| line == "after")).await;
     assert!(alive(terminal.processes().1));
-    terminal.keys("C-]");
-    terminal.keys("d");
+    terminal.order("d");
     terminal.has("left c1").await;
     row_is(&root, &child, |row| row["owner"] == "orchestrator").await;
     root.close().await;
@@ -297,11 +285,9 @@ async fn a_program_gets_the_mouse_the_focus_and_pastes_only_if_it_asked() {
     terminal.keys("C-x");
     paste();
     terminal.shows(|shown| shown.contains("^Xone^Mtwo")).await;
-    terminal.keys("C-]");
-    terminal.keys("C-]");
+    terminal.order("C-]");
     terminal.has("^]").await;
-    terminal.keys("C-]");
-    terminal.keys("d");
+    terminal.order("d");
     terminal.has("left").await;
 
     terminal.attach(&asking).await;
@@ -321,8 +307,7 @@ async fn a_resize_goes_to_the_program_and_an_end_is_told() {
         terminal.tmux(&["resize-window", "-x", &cols.to_string(), "-y", &rows.to_string()]);
     }
     size_is(&root, &child, "20x71").await;
-    terminal.keys("clear; stty size");
-    terminal.keys("Enter");
+    terminal.enters("clear; stty size");
     terminal.shows(|shown| shown.lines().any(|line| line == "20 71")).await;
     terminal.tmux(&["resize-window", "-x", "10", "-y", "3"]);
     size_is(&root, &child, "5x20").await;
@@ -333,11 +318,9 @@ async fn a_resize_goes_to_the_program_and_an_end_is_told() {
     }
     terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
     size_is(&root, &child, "23x80").await;
-    terminal.keys("clear; stty size");
-    terminal.keys("Enter");
+    terminal.enters("clear; stty size");
     terminal.shows(|shown| shown.lines().any(|line| line == "23 80")).await;
-    terminal.keys("exit 7");
-    terminal.keys("Enter");
+    terminal.enters("exit 7");
     terminal.has("it has ended: exited (exit code 7). Enter leaves").await;
     terminal.keys("Enter");
     terminal.has("has ended: exited (exit code 7)").await;
@@ -354,8 +337,7 @@ async fn a_person_starts_a_program_and_is_there() {
     assert!(shown.contains("c1 mine |"), "{shown}");
     let shown = terminal.has("here --guarded").await;
     assert!(shown.starts_with("24 90\n"), "{shown}");
-    terminal.keys("C-]");
-    terminal.keys("k");
+    terminal.order("k");
     terminal.has("y/n").await;
     terminal.keys("y");
     terminal.has("it has ended").await;
@@ -371,24 +353,20 @@ async fn from_top_one_goes_to_a_pane_and_comes_back() {
     let child = root.bash().await;
     let terminal = Terminal::new(&real, 100, 25).await;
     let (stty, state) = (terminal.stty().await, terminal.state());
-    terminal.keys(COMPERE);
-    terminal.keys("Enter");
+    terminal.enters(COMPERE);
     terminal.has("enter attach").await;
     terminal.has(&format!("{child}      bash")).await;
     terminal.keys("Enter");
     terminal.has("you have the input").await;
     row_is(&root, &child, |row| row["owner"] == "person").await;
-    terminal.keys("echo from $((1+1)) places");
-    terminal.keys("Enter");
+    terminal.enters("echo from $((1+1)) places");
     terminal.shows(|shown| shown.lines().any(|line| line == "from 2 places")).await;
-    terminal.keys("C-]");
-    terminal.keys("d");
+    terminal.order("d");
     terminal.has("enter attach").await;
     row_is(&root, &child, |row| row["owner"] == "orchestrator").await;
     terminal.keys("w");
     terminal.has("watching; the orchestrator has the input").await;
-    terminal.keys("C-]");
-    terminal.keys("d");
+    terminal.order("d");
     terminal.has("enter attach").await;
     terminal.keys("q");
     terminal.shows(|shown| !shown.contains("enter attach")).await;

@@ -42,8 +42,7 @@ async fn a_draft_that_a_person_leaves_is_neither_sent_nor_added_to() {
     let sent = root.call("send_message_to", json!({"to": child, "message": "from the agent"})).await;
     assert_eq!(sent["status"], "held", "{}", sent.text());
 
-    terminal.keys("C-]");
-    terminal.keys("b");
+    terminal.order("b");
     terminal.has("the orchestrator has the input").await;
     let row = row_is(&root, &child, |row| row["state"] == "needs_input (draft)").await;
     assert_eq!((&row["owner"], &row["held"]), (&json!("orchestrator"), &json!(0)), "{row}");
@@ -53,14 +52,11 @@ async fn a_draft_that_a_person_leaves_is_neither_sent_nor_added_to() {
     terminal.has("> half a thought").await;
 
     // Taken again, ended by the person and given back: only then the agent's, by itself.
-    terminal.keys("C-]");
-    terminal.keys("t");
+    terminal.order("t");
     terminal.has("you have the input").await;
-    terminal.keys(", ended");
-    terminal.keys("Enter");
+    terminal.enters(", ended");
     terminal.has("● half a thought, ended").await;
-    terminal.keys("C-]");
-    terminal.keys("b");
+    terminal.order("b");
     terminal.has("● from the agent").await;
     assert_eq!(got(&log), ["half a thought, ended", "from the agent"]);
     let receipt =

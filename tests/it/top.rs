@@ -153,7 +153,7 @@ async fn a_person_starts_and_stops() {
 #[tokio::test]
 async fn the_terminal_is_given_back_whatever_ends_it() {
     // The first waits and puts it back; the second draws.
-    for (which, kind, code) in [
+    let ends = [
         (0, Signal::TERM, 143),
         (0, Signal::HUP, 143),
         (0, Signal::INT, 143),
@@ -161,13 +161,19 @@ async fn the_terminal_is_given_back_whatever_ends_it() {
         (1, Signal::HUP, 129),
         (1, Signal::INT, 130),
         (1, Signal::KILL, 1),
-    ] {
-        let (theirs, _root) = company().await;
-        let person = Person::runs(theirs, "compere top", (24, 80)).await;
-        person.sees("no children yet").await;
-        signal(person.processes().await[which], kind);
-        person.sees(&format!("^ended {code}, as it was")).await;
-        assert!(!person.stats().await);
+    ];
+    let tried = ends.map(|(which, kind, code)| {
+        tokio::spawn(async move {
+            let (theirs, _root) = company().await;
+            let person = Person::runs(theirs, "compere top", (24, 80)).await;
+            person.sees("no children yet").await;
+            signal(person.processes().await[which], kind);
+            person.sees(&format!("^ended {code}, as it was")).await;
+            assert!(!person.stats().await);
+        })
+    });
+    for tried in tried {
+        tried.await.unwrap();
     }
 }
 

@@ -61,16 +61,14 @@ async fn the_tour_is_as_it_is_told() {
     std::fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(COMPERE, bin.join("compere")).unwrap();
     let terminal = Terminal::new(&real, 100, 28).await;
-    terminal.keys(&format!("PATH={}:$PATH; PS1='$ '; clear", bin.display()));
-    terminal.keys("Enter");
+    terminal.enters(&format!("PATH={}:$PATH; PS1='$ '; clear", bin.display()));
     terminal.shows(|shown| shown == "$").await;
     let steps = steps(TOUR);
     assert!(steps.len() > 30, "{steps:?}");
     for step in steps {
         match step {
             Step::Command(line) => {
-                terminal.keys(line);
-                terminal.keys("Enter");
+                terminal.enters(line);
             }
             Step::Press(key) | Step::Type(key) => terminal.keys(key),
             Step::Shown(text) => drop(terminal.has(text).await),

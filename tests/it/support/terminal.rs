@@ -29,8 +29,7 @@ impl Terminal {
         let made = terminal.tmux(&["new-session", "-d", "-x", &cols, "-y", &rows, shell]);
         assert!(made.status.success(), "these tests need tmux: {made:?}");
         terminal.tmux(&["set-option", "-g", "window-size", "manual"]);
-        terminal.keys("PS1='> '; PROMPT_COMMAND=; clear");
-        terminal.keys("Enter");
+        terminal.enters("PS1='> '; PROMPT_COMMAND=; clear");
         terminal.shows(|shown| shown == ">").await;
         terminal
     }
@@ -65,6 +64,18 @@ impl Terminal {
         self.tmux(&["send-keys", "--", keys]);
     }
 
+    /// Types it, and Enter.
+    pub(crate) fn enters(&self, text: &str) {
+        self.keys(text);
+        self.keys("Enter");
+    }
+
+    /// Gives an order: the prefix key, and this one.
+    pub(crate) fn order(&self, key: &str) {
+        self.keys("C-]");
+        self.keys(key);
+    }
+
     /// What is on it, without the blanks at the end.
     pub(crate) fn shown(&self) -> String {
         let shown = String::from_utf8(self.tmux(&["capture-pane", "-p"]).stdout).unwrap();
@@ -91,8 +102,7 @@ impl Terminal {
 
     /// Runs a command of compere's in it.
     pub(crate) fn run(&self, arguments: &str) {
-        self.keys(&format!("{COMPERE} {arguments}"));
-        self.keys("Enter");
+        self.enters(&format!("{COMPERE} {arguments}"));
     }
 
     /// Runs `compere attach`, and waits until it has the input.
@@ -112,8 +122,7 @@ impl Terminal {
     pub(crate) async fn stty(&self) -> String {
         let file = self.home.join("work/stty");
         let _ = std::fs::remove_file(&file);
-        self.keys("stty -a > stty.part; mv stty.part stty");
-        self.keys("Enter");
+        self.enters("stty -a > stty.part; mv stty.part stty");
         let until = Instant::now() + PATIENCE;
         loop {
             match std::fs::read_to_string(&file) {
