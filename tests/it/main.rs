@@ -23,6 +23,7 @@ mod fake_agent;
 mod front;
 mod frozen;
 mod hostile;
+mod idle;
 mod keeper;
 mod keys;
 mod limits;
