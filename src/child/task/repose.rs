@@ -52,8 +52,8 @@ impl Task {
     }
 }
 
-/// Something was given back that the system has not got yet.
-static GIVEN: AtomicBool = AtomicBool::new(false);
+/// Something was given back that the system has not got yet: to begin with, what it took to start.
+static GIVEN: AtomicBool = AtomicBool::new(true);
 
 /// What children have given back the C library keeps, for the thread it came from; this gives it to the system. None if
 /// there is nothing. To be called now and then, away from what must not wait: it takes some milliseconds.
