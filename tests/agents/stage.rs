@@ -90,7 +90,9 @@ impl<'a> Stage<'a> {
         // Nobody is to be reminded in the middle of a try.
         let config = stage.home().join(".config/compere");
         std::fs::create_dir_all(&config)?;
-        std::fs::write(config.join("config.json"), json!({"nudges": {"after_s": 0}}).to_string())?;
+        // A fast program is started more than thirty times a minute here.
+        let text = json!({"nudges": {"after_s": 0}, "limits": {"spawns_per_minute": 600}}).to_string();
+        std::fs::write(config.join("config.json"), text)?;
         Ok(stage)
     }
 
