@@ -8,16 +8,16 @@ use std::{
     sync::Mutex,
 };
 
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+
 /// Logs to a file of bounded size. Its level is `COMPERE_LOG`'s, or info.
 pub(super) fn log_to(path: &Path) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("COMPERE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("compere=info"));
+    let wanted = std::env::var("COMPERE_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_target("compere", Level::INFO));
     if let Ok(log) = Log::open(path.to_owned()) {
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_ansi(false)
-            .with_writer(Mutex::new(log))
-            .init();
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(log));
+        tracing_subscriber::registry().with(lines).with(filter).init();
     }
 }
 

@@ -29,6 +29,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    child::return_to_system,
     fault,
     id::Caller,
     ipc::{
@@ -39,6 +40,7 @@ use crate::{
         lines::first_request,
     },
     journal::{Journal, Past},
+    keeper::files,
     registry::{Place, Registry, attention::Occasion},
     tools::Server,
 };
@@ -52,6 +54,8 @@ pub const MAX_CONNECTIONS: usize = 512;
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// The variable that says how long a broker with nothing to keep stays, in milliseconds.
 pub const LINGER: &str = "COMPERE_LINGER_MS";
+/// The variable that says how many files it takes to have open, if not all that it may.
+const OPEN_FILES: &str = "COMPERE_OPEN_FILES";
 
 /// `compere broker --detach`: starts a broker that is nobody's child, and passes its first word on.
 ///
@@ -90,7 +94,8 @@ pub async fn main() -> ExitCode {
         // Whoever started us may be gone.
         let _ = writeln!(out, "{word}").and_then(|()| out.flush());
     };
-    let Opened { lock, broker, signals, past } = match open() {
+    let had = files::take(std::env::var(OPEN_FILES).ok().and_then(|most| most.parse().ok()));
+    let Opened { lock, broker, signals, past } = match open(had) {
         Ok(Some(opened)) => opened,
         Ok(None) => {
             say("another");
@@ -127,8 +132,8 @@ struct Opened {
     past: Past,
 }
 
-/// Everything a broker needs; nothing if another one has it.
-fn open() -> Result<Option<Opened>, String> {
+/// Everything a broker needs; nothing if another one has it. It was started with so many files to open, if fewer than now.
+fn open(open_files: Option<u64>) -> Result<Option<Opened>, String> {
     let door = Door::open().map_err(words)?;
     let Some(lock) = door.lock().map_err(words)? else { return Ok(None) };
     log_to(&door.log());
@@ -149,6 +154,7 @@ fn open() -> Result<Option<Opened>, String> {
         files: home.files,
         presets: home.config.map(|dir| dir.join("presets")),
         trust: home.trust,
+        open_files,
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "begins");
     let registry = Registry::new(place, config.limits, config.orphans, journal).nudging(config.nudges);
@@ -205,7 +211,10 @@ impl Broker {
         let (connections, changes) = watch::channel(());
         let count = Arc::new(AtomicUsize::new(0));
         let mut unneeded = false;
-        let attention = self.attention.take().map(|(command, occasions)| notify(command, occasions));
+        let attention = self
+            .attention
+            .take()
+            .map(|(command, occasions)| notify(command, occasions, self.registry.place().open_files));
         tokio::select! {
             () = self.accept(&stop, &tasks, &room, &count, &connections) => {}
             () = forever(attention) => {}
@@ -284,6 +293,10 @@ impl Broker {
         loop {
             self.registry.recover_rest().await;
             self.registry.watch_roots().await;
+            if let Some(return_it) = return_to_system() {
+                // It panics no more than it fails.
+                let _ = tokio::task::spawn_blocking(return_it).await;
+            }
             let load = self.registry.load();
             let busy = count.load(Ordering::SeqCst) > 0 || load.live + load.awaited > 0;
             let readers = if load.ended > 0 || load.unread > 0 { linger * PATIENCE } else { linger };

@@ -13,6 +13,7 @@ use tokio::{io::AsyncReadExt, process::Command, sync::mpsc, task::JoinSet, time:
 use crate::{
     id::ChildId,
     ipc::hello::{IDENTITY, SOCKET},
+    keeper::files,
     registry::attention::Occasion,
 };
 
@@ -96,14 +97,18 @@ impl Desk {
 }
 
 /// Runs the user's command for each occasion, for as long as there are any. Dropping it kills what runs.
-pub(super) async fn notify(argv: Vec<String>, mut occasions: mpsc::Receiver<Occasion>) {
+pub(super) async fn notify(
+    argv: Vec<String>,
+    mut occasions: mpsc::Receiver<Occasion>,
+    open_files: Option<u64>,
+) {
     let (mut desk, mut running) = (Desk::default(), JoinSet::new());
     loop {
         while let Some(occasion) = desk.next(Instant::now()) {
             let argv = argv.clone();
             running.spawn(async move {
                 let (child, need) = (occasion.child, occasion.need.word());
-                match tokio::time::timeout(LONGEST * 2, run(&argv, &occasion)).await {
+                match tokio::time::timeout(LONGEST * 2, run(&argv, &occasion, open_files)).await {
                     Ok(Ok(None)) => {}
                     Ok(Ok(Some(why))) => tracing::warn!(%child, need, why, "on_attention failed"),
                     Ok(Err(error)) => tracing::warn!(%child, need, %error, "on_attention cannot be run"),
@@ -131,7 +136,11 @@ pub(super) async fn notify(argv: Vec<String>, mut occasions: mpsc::Receiver<Occa
 }
 
 /// Runs the command for one; answers why it failed, if it did.
-async fn run(argv: &[String], occasion: &Occasion) -> std::io::Result<Option<String>> {
+async fn run(
+    argv: &[String],
+    occasion: &Occasion,
+    open_files: Option<u64>,
+) -> std::io::Result<Option<String>> {
     let Some((program, arguments)) = argv.split_first() else { return Ok(None) };
     let mut command = Command::new(program);
     command
@@ -147,6 +156,9 @@ async fn run(argv: &[String], occasion: &Occasion) -> std::io::Result<Option<Str
         .kill_on_drop(true);
     let mut process = command.spawn()?;
     let group = process.id().and_then(|pid| Pid::from_raw(pid as i32));
+    if let Some(had) = open_files {
+        files::give_back(group, had);
+    }
     let (mut stderr, mut said) = (process.stderr.take(), Vec::new());
     let late = tokio::time::sleep(LONGEST);
     tokio::pin!(late);
@@ -301,13 +313,13 @@ mod tests {
     async fn a_command_that_fails_is_told_with_its_words() {
         let of = |script: &str| ["sh", "-c", script].map(str::to_owned).to_vec();
         let asks = occasion(1, "x");
-        assert_eq!(run(&of("exit 0"), &asks).await.unwrap(), None);
-        let why = run(&of("echo no\u{1b} bell >&2; exit 3"), &asks).await.unwrap().unwrap();
+        assert_eq!(run(&of("exit 0"), &asks, None).await.unwrap(), None);
+        let why = run(&of("echo no\u{1b} bell >&2; exit 3"), &asks, None).await.unwrap().unwrap();
         assert_eq!(why, "exit status: 3: no bell");
-        assert!(run(&["/nonexistent".into()], &asks).await.is_err());
-        assert_eq!(run(&[], &asks).await.unwrap(), None);
+        assert!(run(&["/nonexistent".into()], &asks, None).await.is_err());
+        assert_eq!(run(&[], &asks, None).await.unwrap(), None);
         // Whoever it leaves behind with its standard error is not waited for.
-        assert_eq!(run(&of("sleep 3 >&2 & exit 0"), &asks).await.unwrap(), None);
+        assert_eq!(run(&of("sleep 3 >&2 & exit 0"), &asks, None).await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -318,7 +330,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         // Both hold it for as long as they live.
         let script = format!("exec 3<>{}; sleep 1000 & wait", fifo.display());
-        let why = run(&["sh".into(), "-c".into(), script], &occasion(1, "x")).await.unwrap();
+        let why = run(&["sh".into(), "-c".into(), script], &occasion(1, "x"), None).await.unwrap();
         assert_eq!(why.as_deref(), Some("killed after 10 s"));
         let opened =
             rustix::fs::open(&fifo, rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK, 0.into());

@@ -1,11 +1,14 @@
 //! A program's input box: whether it is on the screen, what is in it, and whether that is a given message. A plain
 //! value; it is shown the screen and told the time. Does not know who typed.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use regex::Regex;
 
-use super::{plain::is_plain, rules::ComposerRule};
+use super::{pattern::pattern, plain::is_plain, rules::ComposerRule};
 
 /// Stands before the character that the cursor is on, in the text of a screen that patterns for a composer see.
 pub const CURSOR: char = '▮';
@@ -26,9 +29,9 @@ pub struct Composer {
 
 #[derive(Debug)]
 struct Compiled {
-    matches: Regex,
-    empty: Vec<Regex>,
-    pasted: Option<Regex>,
+    matches: Arc<Regex>,
+    empty: Vec<Arc<Regex>>,
+    pasted: Option<Arc<Regex>>,
 }
 
 /// What is seen of it now.
@@ -116,9 +119,9 @@ impl Composer {
     pub fn new(rule: Option<&ComposerRule>) -> Self {
         let compile = |rule: &ComposerRule| {
             Some(Compiled {
-                matches: Regex::new(&rule.matches).ok()?,
-                empty: rule.empty.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),
-                pasted: rule.pasted.as_ref().and_then(|pattern| Regex::new(pattern).ok()),
+                matches: pattern(&rule.matches)?,
+                empty: rule.empty.iter().filter_map(|empty| pattern(empty)).collect(),
+                pasted: rule.pasted.as_ref().and_then(|pasted| pattern(pasted)),
             })
         };
         Composer {

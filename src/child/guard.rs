@@ -14,7 +14,7 @@ use alacritty_terminal::{
         TermMode,
         cell::{Cell, Flags},
     },
-    vte::ansi::{Attr, CharsetIndex, Handler, NamedMode, NamedPrivateMode},
+    vte::ansi::{Attr, CharsetIndex, Color, Handler, NamedColor, NamedMode, NamedPrivateMode},
 };
 use serde::{Deserialize, Serialize};
 use unicode_width::UnicodeWidthChar;
@@ -177,12 +177,33 @@ impl Guard<'_> {
 
     /// May a whole screen be worked on now?
     fn owe_screen(&mut self) -> bool {
-        let cells = self.term.screen_lines() * self.term.columns();
+        self.owe_rows(self.term.screen_lines())
+    }
+
+    /// May so many rows be?
+    fn owe_rows(&mut self, rows: usize) -> bool {
+        let cells = rows * self.term.columns();
         let may = cells <= self.credit();
         if may {
             self.extra.owe(cells);
         }
         may
+    }
+
+    /// Erases up to so many rows. In colour that is work on each of their cells, for as little as three bytes (0.05 MB/s of
+    /// `CSI S` in two colours at 250 rows of 1,000); without, on those only that were written. So who does it all the time
+    /// gets the same text on no ground.
+    fn erase_rows(&mut self, rows: usize, erase: impl FnOnce(&mut Term<VoidListener>)) {
+        const NONE: Color = Color::Named(NamedColor::Background);
+        self.extra.touched = true;
+        let rows = rows.min(self.term.screen_lines());
+        let ground = self.term.grid().cursor.template.bg;
+        if ground == NONE || rows < 2 || self.owe_rows(rows) {
+            return erase(self.term);
+        }
+        self.term.grid_mut().cursor.template.bg = NONE;
+        erase(self.term);
+        self.term.grid_mut().cursor.template.bg = ground;
     }
 
     /// Cells that may be worked on without a byte for each: two screens at once.
@@ -252,7 +273,7 @@ impl Guard<'_> {
     /// DECCOLM. Term keeps its columns and does the rest: no margins, and nothing on the screen.
     fn change_columns(&mut self) {
         self.extra.margins = None;
-        self.term.set_private_mode(NamedPrivateMode::ColumnMode.into());
+        self.erase_rows(usize::MAX, |term| term.set_private_mode(NamedPrivateMode::ColumnMode.into()));
     }
 
     fn keyboards(&mut self) -> &mut Vec<u8> {

@@ -11,6 +11,7 @@ mod line;
 mod mailbox;
 pub mod owner;
 pub mod paint;
+mod pattern;
 pub mod picture;
 pub mod plain;
 pub mod prompt;
@@ -18,6 +19,7 @@ mod receipt;
 pub mod recording;
 mod render;
 pub mod replay;
+mod rest;
 pub mod rules;
 mod scan;
 pub mod screen;
@@ -67,6 +69,7 @@ pub use self::{
     mailbox::{Doing, HeldAct, HeldMessage, View},
     receipt::{Queued, Receipt},
     stop::Left,
+    task::return_to_system,
 };
 
 /// What a child's thread starts from.

@@ -5,6 +5,7 @@ mod checkpoint;
 mod facts;
 mod grids;
 mod cells;
+mod nap;
 mod view;
 
 use std::{
@@ -313,7 +314,7 @@ struct Held {
 
 /// What is thrown away when it fails.
 struct Emulator {
-    term: Term<VoidListener>,
+    term: nap::Sleeper,
     processor: Processor<Unsynchronised>,
     /// Always where the processor's parser is.
     side: Parser,
@@ -328,7 +329,7 @@ impl Emulator {
             ..Config::default()
         };
         Emulator {
-            term: Term::new(config, &Cells(size), VoidListener),
+            term: nap::Sleeper::awake(Term::new(config, &Cells(size), VoidListener)),
             processor: Processor::new(),
             side: Parser::new(),
         }

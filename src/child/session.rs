@@ -1,10 +1,13 @@
 //! Which session of its own a program is in: read off the files it has open and off its screen, by a preset's signs.
 //! Knows no program.
 
+use std::sync::Arc;
+
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::pattern::pattern;
 use crate::proc;
 
 /// Where a program shows its session's id: regular expressions (Rust's `regex` syntax) with a group named `session`.
@@ -25,15 +28,15 @@ pub const GROUP: &str = "session";
 /// Looks where a preset says, and tells what is new.
 #[derive(Debug)]
 pub(super) struct Search {
-    file: Option<Regex>,
-    screen: Option<Regex>,
+    file: Option<Arc<Regex>>,
+    screen: Option<Arc<Regex>>,
     known: Option<String>,
 }
 
 impl Search {
     /// A preset's patterns are checked when it is read; one that does not compile finds nothing.
     pub(super) fn new(signs: &SessionSigns) -> Self {
-        let compile = |pattern: &Option<String>| Regex::new(pattern.as_ref()?).ok();
+        let compile = |text: &Option<String>| pattern(text.as_ref()?);
         Search { file: compile(&signs.file), screen: compile(&signs.screen), known: None }
     }
 

@@ -32,6 +32,11 @@ impl Sight {
         }
     }
 
+    /// The same when the clock shows this.
+    pub(super) fn at(&self, clock: Option<DateTime<FixedOffset>>) -> Self {
+        Sight { clock, ..self.clone() }
+    }
+
     /// As the reducer takes it.
     pub(super) fn look(&self) -> Look<'_> {
         Look {

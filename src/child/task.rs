@@ -7,6 +7,7 @@ mod keeper;
 mod look;
 mod person;
 mod recovery;
+mod repose;
 
 use std::{
     collections::HashMap,
@@ -23,6 +24,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{oneshot, watch};
 
+pub use self::repose::return_to_system;
 use self::{person::Person, recovery::Behind};
 use super::{
     Begin, Status, Told, Witness, Written,
@@ -30,9 +32,11 @@ use super::{
     delivery::{DeliveryId, Fate, Job, Queue},
     find::Finder,
     mailbox::{Command, Mailbox, Piece},
+    rest::Rest,
     rules::Typing,
     screen::Screen,
     session::Search,
+    sight::Sight,
     state::Reducer,
     stop::Stopping,
 };
@@ -96,6 +100,9 @@ pub(super) struct Task {
     status: watch::Sender<Status>,
     drawn: watch::Sender<u64>,
     person: Person,
+    rest: Rest,
+    /// What was to be seen when the screen went to sleep.
+    seen: Option<Sight>,
     session: Search,
     /// The child's process.
     pid: i32,
@@ -161,6 +168,8 @@ impl Task {
             behind: from.behind,
             written,
             status,
+            rest: Rest::new(repose::sleeps_after(), Instant::now()),
+            seen: None,
             session: Search::new(&begin.session),
             pid: from.child,
             witness: begin.witness,
@@ -195,7 +204,10 @@ impl Task {
             let now = Instant::now();
             while !self.is_behind(now) {
                 match self.commands.try_recv() {
-                    Ok(command) => self.command(command, now),
+                    Ok(command) => {
+                        self.rest.stir(now);
+                        self.command(command, now);
+                    }
                     Err(mpsc::TryRecvError::Empty) => break,
                     Err(mpsc::TryRecvError::Disconnected) => return,
                 }
@@ -221,6 +233,7 @@ impl Task {
             self.queue.deadline(),
             self.person.deadline(),
             self.stopping.as_ref().map(Stopping::deadline),
+            self.rest.deadline(),
         ];
         let timeout = deadline.into_iter().flatten().min().map(|at| {
             // Rounded up: a wake-up before the deadline would only be repeated.
@@ -309,6 +322,7 @@ impl Task {
             self.stop_step(&step);
         }
         self.person_tick(now);
+        self.repose(now);
         // Whoever answers a question answers the one that is on the screen now.
         if self.queue.compares() && self.looked_at != self.screen.version() {
             self.look(now);

@@ -44,6 +44,13 @@ use self::{
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    // What is started most, and stays longest, is spared all the commands there are.
+    let mut given = std::env::args_os().skip(1);
+    match (given.next(), given.next()) {
+        (None, _) => return serve(),
+        (Some(only), None) if only == "keeper" => return crate::keeper::main(),
+        _ => {}
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -221,6 +221,7 @@ mod tests {
                 ring: "/nowhere".into(),
                 socket: "/nowhere".into(),
                 about: serde_json::Value::Null,
+                files: None,
             }
         }
 

@@ -19,15 +19,28 @@ pub struct Decoder {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// How much is asked for at once: more where more comes, for most connections carry little.
+    room: usize,
 }
 
 impl Decoder {
     /// One read. `Ok(0)` is the end of the stream.
     pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
-        self.make_room(ONE_READ);
+        self.make_room(self.room.max(FIRST_READ));
+        let room = self.buffer.len() - self.end;
         let n = source.read(&mut self.buffer[self.end..])?;
         self.end += n;
+        if n == room {
+            self.room = (2 * room).min(ONE_READ);
+        }
         Ok(n)
+    }
+
+    /// Nothing is expected soon: gives back what it holds for what might come.
+    pub fn rest(&mut self) {
+        if self.start == self.end {
+            *self = Decoder::default();
+        }
     }
 
     /// Bytes that were read elsewhere.
@@ -91,6 +104,8 @@ impl Decoder {
     }
 }
 
+/// What comes without output fits in.
+const FIRST_READ: usize = 2 * 1024;
 /// As much as a frame of output holds; the kernel's default socket buffer is about three of these.
 const ONE_READ: usize = 64 * 1024;
 
@@ -155,6 +170,33 @@ mod tests {
             let error = decoder.next::<Request<'_>>().unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn who_says_little_is_held_little_room_for() {
+        let mut word = Vec::new();
+        Request::Tty { req: 1 }.encode(&mut word);
+        let mut decoder = Decoder::default();
+        for _ in 0..100 {
+            decoder.read_from(&mut &word[..]).unwrap();
+            assert!(decoder.next::<Request<'_>>().unwrap().is_some());
+            assert!(decoder.next::<Request<'_>>().unwrap().is_none());
+        }
+        assert_eq!(decoder.buffer.len(), FIRST_READ);
+        let flood = word.repeat(100_000);
+        let (mut rest, mut reads) = (&flood[..], 0);
+        while !rest.is_empty() {
+            decoder.read_from(&mut rest).unwrap();
+            while decoder.next::<Request<'_>>().unwrap().is_some() {}
+            reads += 1;
+        }
+        assert!(reads <= 6 + flood.len() / ONE_READ, "{reads} reads of {}", flood.len());
+        decoder.feed(&word[..3]);
+        decoder.rest();
+        decoder.feed(&word[3..]);
+        assert!(decoder.next::<Request<'_>>().unwrap().is_some(), "what is unfinished stays");
+        decoder.rest();
+        assert_eq!(decoder.buffer.capacity(), 0);
     }
 
     #[test]

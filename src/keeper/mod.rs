@@ -6,6 +6,8 @@
 //! gone, [`Ring::open`] reads what it left behind.
 
 // What the broker uses.
+pub mod files;
+pub mod heap;
 mod launch;
 mod spec;
 pub mod wire;

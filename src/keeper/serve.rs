@@ -212,7 +212,7 @@ fn turn(connection: &mut Connection, ready: PollFlags, terminal: &mut Terminal) 
         }
         connection.send(&terminal.ring, terminal.ends());
         if !connection.decoder.has_frame() || !connection.makes_room() {
-            return;
+            return connection.decoder.rest();
         }
     }
 }

@@ -29,6 +29,9 @@ pub struct Spec {
     /// keeper.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub about: Value,
+    /// How many files it may have open, if fewer than its broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
 }
 
 /// Why nothing was started. Travels to the broker as JSON.

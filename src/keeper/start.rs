@@ -15,7 +15,7 @@ use rustix::{
 };
 
 use super::{
-    pty,
+    files, heap, pty,
     ring::Ring,
     serve::Keeper,
     signals::{self, ChildEnded},
@@ -42,6 +42,8 @@ pub fn main() -> ExitCode {
             }
             fault::point!("keeper.answered");
             leave_stdio();
+            // What it took to start is not needed again.
+            heap::return_to_system();
             keeper.run();
             ExitCode::SUCCESS
         }
@@ -72,6 +74,9 @@ fn start() -> Result<Keeper, StartError> {
         .map_err(|errno| failed(errno.into()))?;
     // We stay for long; no file system should have to stay for us.
     rustix::process::chdir("/").map_err(|errno| failed(errno.into()))?;
+    if let Some(had) = spec.files {
+        files::give_back(None, had);
+    }
     // For `ps` and `top` only.
     if let Ok(name) = std::ffi::CString::new(format!("keeper {}", spec.child)) {
         let _ = rustix::thread::set_name(&name);

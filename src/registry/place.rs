@@ -19,6 +19,8 @@ pub struct Place {
     pub presets: Option<PathBuf>,
     /// compere's state directory, with the list of the workspaces' presets that a person has trusted.
     pub trust: Option<PathBuf>,
+    /// How many files a child may have open, if fewer than we.
+    pub open_files: Option<u64>,
 }
 
 impl Place {

@@ -280,6 +280,7 @@ impl Registry {
             ring: place.ring(id),
             socket: place.keeper(id),
             about: birth.clone(),
+            files: place.open_files,
         };
         // Before anything else that happens to it.
         self.0.journal.note(Change::event(id, "spawned", format!("{} by {caller}", reservation.name)));

@@ -282,6 +282,7 @@ mod tests {
             files: nowhere.clone(),
             presets: None,
             trust: None,
+            open_files: None,
         };
         let session =
             Session { cwd: nowhere.clone(), workspace: nowhere, env: Arc::default(), user: "ada".into() };

@@ -389,6 +389,7 @@ async fn a_broker_that_runs_out_of_descriptors_takes_no_living_child_for_lost() 
         real.kill_broker();
         let mut start = real.command("sh");
         start.args(["-c", &format!("ulimit -Sn {limit}; exec {COMPERE} broker --detach")]);
+        start.env("COMPERE_OPEN_FILES", limit.to_string());
         assert!(start.output().await.unwrap().status.success());
         let broker = Pid::from_raw(real.broker().unwrap());
         let more = rustix::process::Rlimit {

@@ -39,6 +39,7 @@ fn spec(dir: &Path, argv: &[&str]) -> Spec {
         ring: dir.join("ring"),
         socket: dir.join("socket"),
         about: Value::Null,
+        files: None,
     }
 }
 

@@ -24,6 +24,7 @@ mod front;
 mod frozen;
 mod handback;
 mod hostile;
+mod idle;
 mod keeper;
 mod keys;
 mod limits;

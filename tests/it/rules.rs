@@ -137,6 +137,46 @@ fn an_outside_crate_is_named_only_where_it_belongs() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Each is code that we did not write and everybody compiles, so one that comes in is named here too.
+const DEPENDENCIES: [&str; 27] = [
+    "alacritty_terminal",
+    "base64",
+    "chrono",
+    "clap",
+    "clap_complete",
+    "crossterm",
+    "etcetera",
+    "futures",
+    "hex",
+    "portable-pty",
+    "rand",
+    "ratatui",
+    "regex",
+    "rmcp",
+    "rusqlite",
+    "rustix",
+    "schemars",
+    "serde",
+    "serde_json",
+    "sha2",
+    "signal-hook",
+    "thiserror",
+    "tokio",
+    "tokio-util",
+    "tracing",
+    "tracing-subscriber",
+    "unicode-width",
+];
+
+#[test]
+fn what_we_depend_on_is_named() {
+    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let (_, rest) = manifest.split_once("[dependencies]\n").unwrap();
+    let (listed, _) = rest.split_once("\n[").unwrap();
+    let listed: Vec<&str> = listed.lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    assert_eq!(listed, DEPENDENCIES);
+}
+
 #[test]
 fn every_point_of_failure_is_in_the_list_and_in_the_program() {
     let named = |text: &str, before: &str| -> Vec<String> {

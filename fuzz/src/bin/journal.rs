@@ -79,6 +79,7 @@ async fn recover(dir: &Path) {
             files: at("k"),
             presets: None,
             trust: None,
+            open_files: None,
         };
         let registry = Registry::new(place, Limits::default(), Orphans::default(), journal.clone());
         registry.recover(past).await;

@@ -40,8 +40,6 @@ impl Handler for Guard<'_> {
         carriage_return();
         newline();
         substitute();
-        scroll_up(rows: usize);
-        scroll_down(rows: usize);
         delete_chars(count: usize);
         set_mode(mode: Mode);
         unset_mode(mode: Mode);
@@ -133,11 +131,19 @@ impl Handler for Guard<'_> {
         self.term.clear_line(mode);
     }
 
+    fn scroll_up(&mut self, rows: usize) {
+        self.erase_rows(rows, |term| term.scroll_up(rows));
+    }
+
+    fn scroll_down(&mut self, rows: usize) {
+        self.erase_rows(rows, |term| term.scroll_down(rows));
+    }
+
     /// xterm: IL and DL go to the first column; outside the margins they do nothing.
     fn insert_blank_lines(&mut self, count: usize) {
         self.extra.touched = true;
         if self.inside_margins() {
-            self.term.insert_blank_lines(count);
+            self.erase_rows(count, |term| term.insert_blank_lines(count));
             self.term.carriage_return();
         }
     }
@@ -145,7 +151,7 @@ impl Handler for Guard<'_> {
     fn delete_lines(&mut self, count: usize) {
         self.extra.touched = true;
         if self.inside_margins() {
-            self.term.delete_lines(count);
+            self.erase_rows(count, |term| term.delete_lines(count));
             self.term.carriage_return();
         }
     }
@@ -155,13 +161,22 @@ impl Handler for Guard<'_> {
     /// screen without the history.
     fn clear_screen(&mut self, mode: ClearMode) {
         self.extra.touched = true;
+        let rows = self.term.screen_lines();
+        let above = usize::try_from(self.row()).unwrap_or(0);
         match mode {
-            ClearMode::Above if self.row() == 1 => self.term.grid_mut().reset_region(..Line(1)),
+            ClearMode::Above if above == 1 => self.term.grid_mut().reset_region(..Line(1)),
             ClearMode::Below => self.forget_wrap(),
-            ClearMode::All if !self.owe_screen() => return self.term.grid_mut().reset_region(..),
+            ClearMode::All if !self.owe_screen() => {
+                return self.erase_rows(rows, |term| term.grid_mut().reset_region(..));
+            }
             _ => {}
         }
-        self.term.clear_screen(mode);
+        let erased = match mode {
+            ClearMode::Above => above + 1,
+            ClearMode::Below => rows - above,
+            ClearMode::All | ClearMode::Saved => rows,
+        };
+        self.erase_rows(erased, |term| term.clear_screen(mode));
     }
 
     fn move_up(&mut self, rows: usize) {
@@ -220,11 +235,14 @@ impl Handler for Guard<'_> {
             PrivateMode::Unknown(47 | 1047) => {
                 if !self.mode(TermMode::ALT_SCREEN) {
                     self.extra.saved_primary = Some(self.term.grid().saved_cursor.clone());
-                    self.term.swap_alt();
+                    self.erase_rows(usize::MAX, |term| term.swap_alt());
                 }
             }
             PrivateMode::Unknown(1048) => self.term.save_cursor_position(),
             PrivateMode::Named(NamedPrivateMode::ColumnMode) => self.change_columns(),
+            PrivateMode::Named(NamedPrivateMode::SwapScreenAndSetRestoreCursor) => {
+                self.erase_rows(usize::MAX, |term| term.set_private_mode(mode));
+            }
             mode => self.term.set_private_mode(mode),
         }
     }

@@ -149,6 +149,38 @@ fn working_on_whole_screens_has_a_limit() {
 }
 
 #[test]
+fn erasing_in_colour_has_a_limit_and_erasing_has_none() {
+    let size = Size { rows: 40, cols: 100 };
+    let ground = |bytes: &[u8]| {
+        let mut screen = Screen::new(size);
+        let _ = screen.feed(bytes, Instant::now());
+        let (sheet, _) = screen.sheet(0);
+        (screen.text(0).lines, sheet.rows()[39].cells()[50].style.bg.is_some())
+    };
+    for erase in [
+        "[S",
+        "[40S",
+        "[40T",
+        "[H\x1b[40L",
+        "[H\x1b[40M",
+        "[H\x1b[J",
+        "[2J",
+        "[40H\x1b[1J",
+        "[?1049h",
+        "[?47h",
+        "[?3h",
+    ] {
+        assert!(ground(format!("text\r\n\x1b[44m\x1b{erase}").as_bytes()).1, "{erase:?}");
+    }
+    for erase in ["[40S", "[40T", "[H\x1b[40L", "[H\x1b[40M", "[H\x1b[J", "[2J"] {
+        let flood = [44, 45].map(|color| format!("\x1b[Htext\x1b[{color}m\x1b{erase}")).concat().repeat(200);
+        assert_eq!(ground(flood.as_bytes()), (Vec::new(), false), "{erase:?}");
+    }
+    let honest = format!("{}\x1b[44m\x1b[2J", "text and more of it\r\n".repeat(40));
+    assert!(ground(honest.repeat(20).as_bytes()).1, "bytes pay for it");
+}
+
+#[test]
 fn stacks_and_titles_are_bounded() {
     answer(&[&b"\x1b[>1u".repeat(5000)[..], b"\x1b[>5u\x1b[?u\x1b[<u\x1b[?u"].concat(), "\x1b[?5u\x1b[?1u");
     answer(b"\x1b[>1u\x1b[?1049h\x1b[?u\x1b[>3u\x1b[?u\x1b[?1049l\x1b[?u", "\x1b[?0u\x1b[?3u\x1b[?1u");

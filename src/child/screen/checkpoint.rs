@@ -38,26 +38,31 @@ impl Screen {
         if self.held.is_some() || !self.scanner.is_between() {
             return None;
         }
+        self.write(Screen::MAX_CHECKPOINT).filter(|bytes| bytes.len() <= Screen::MAX_CHECKPOINT)
+    }
+
+    /// The same at any moment: without what is unfinished, and with as much of the history as fits into so many bytes.
+    pub(super) fn write(&mut self, most: usize) -> Option<Vec<u8>> {
         let mut bytes = MAGIC.to_vec();
         serde_json::to_writer(&mut bytes, &Facts::of(self)).ok()?;
         bytes.push(b'\n');
         let mut to = Writer::after(bytes);
 
-        let term = &mut self.emulator.term;
-        write_shown(&mut to, term.grid());
+        let term = &mut *self.emulator.term;
+        write_shown(&mut to, term.grid(), most);
         to.mark(self.extra.saved_primary.is_some().into());
         self.extra.saved_primary.iter().for_each(|cursor| to.cursor(cursor));
         if term.mode().contains(TermMode::ALT_SCREEN) {
             behind(term, |primary| {
-                write_shown(&mut to, primary);
-                write_history(&mut to, primary);
+                write_shown(&mut to, primary, most);
+                write_history(&mut to, primary, most);
             });
         } else {
             behind(term, |alternate| to.cursor(&alternate.saved_cursor));
-            write_history(&mut to, term.grid());
+            write_history(&mut to, term.grid(), most);
         }
         to.mark(END);
-        Some(to.into_bytes()).filter(|bytes| bytes.len() <= Screen::MAX_CHECKPOINT)
+        Some(to.into_bytes())
     }
 
     /// The screen that the checkpoint was taken of. None if the bytes are no checkpoint, or one of another version. They
@@ -67,6 +72,11 @@ impl Screen {
         if bytes.len() > Screen::MAX_CHECKPOINT {
             return None;
         }
+        Screen::read(bytes)
+    }
+
+    /// The same of any length.
+    pub(super) fn read(bytes: &[u8]) -> Option<Screen> {
         let bytes = bytes.strip_prefix(MAGIC)?;
         let (facts, cells) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n')?);
         let facts: Facts = serde_json::from_slice(facts).ok().filter(Facts::are_sound)?;
@@ -86,7 +96,7 @@ impl Screen {
         let history = read_history(from, size)?;
 
         let mut screen = Screen::new(size);
-        let term = &mut screen.emulator.term;
+        let term = &mut *screen.emulator.term;
         facts.put(term);
         put_grids(term, primary, history, alternate, &facts.extra.keyboards);
         set_keyboard(term, mode);
@@ -119,12 +129,12 @@ enum Alternate {
     Hidden { saved: Cursor<Cell> },
 }
 
-fn write_shown(to: &mut Writer, grid: &Grid<Cell>) {
+fn write_shown(to: &mut Writer, grid: &Grid<Cell>, most: usize) {
     to.cursor(&grid.cursor);
     to.cursor(&grid.saved_cursor);
     for line in 0..grid.screen_lines() {
         // Nobody gets to read it then.
-        if to.len() > Screen::MAX_CHECKPOINT {
+        if to.len() > most {
             return;
         }
         to.row(&grid[Line(line as i32)][..]);
@@ -132,11 +142,11 @@ fn write_shown(to: &mut Writer, grid: &Grid<Cell>) {
 }
 
 /// The newest line first, up to the last that fits.
-fn write_history(to: &mut Writer, grid: &Grid<Cell>) {
+fn write_history(to: &mut Writer, grid: &Grid<Cell>, most: usize) {
     for line in 1..=grid.history_size() {
         let before = to.len();
         to.row(&grid[Line(-(line as i32))][..]);
-        if to.len() >= Screen::MAX_CHECKPOINT {
+        if to.len() >= most {
             return to.truncate(before);
         }
     }

@@ -1,12 +1,13 @@
 //! A preset's rules, compiled, and where on what is seen they hold. Knows no time and draws no conclusion.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use regex::Regex;
 
 use super::Look;
 use crate::child::{
     explain::Tried,
+    pattern::pattern,
     prompt::{Place, Prompt},
     rules::{Meaning, Rule, Sign},
 };
@@ -17,7 +18,7 @@ pub(super) struct Compiled {
     /// Which of the preset's it is, from 1.
     pub(super) number: usize,
     pub(super) on: Sign,
-    pub(super) pattern: Regex,
+    pub(super) pattern: Arc<Regex>,
     pub(super) meaning: Meaning,
     pub(super) what: String,
     /// How long it must have been the first that holds, to decide.
@@ -29,7 +30,7 @@ pub(super) struct Compiled {
 impl Compiled {
     /// None if the pattern does not compile: a preset's are checked when it is read.
     pub(super) fn new(index: usize, rule: &Rule) -> Option<Self> {
-        let pattern = Regex::new(&rule.matches).ok()?;
+        let pattern = pattern(&rule.matches)?;
         Some(Compiled {
             number: index + 1,
             on: rule.on,

@@ -119,6 +119,10 @@ impl Task {
         if self.composer.is_described() || self.queue.watches() {
             self.composer.look(&self.screen.marked(), now);
         }
+    }
+
+    /// What is in it by now is somebody's draft, or is not.
+    pub(super) fn draft(&mut self, now: Instant) {
         let draft = self.composer.draft(now).filter(|_| !self.queue.is_typing());
         self.reducer.draft(draft);
     }

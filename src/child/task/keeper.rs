@@ -111,6 +111,7 @@ impl Task {
             }
         }
         self.written.send_replace(Written { end: self.end, at: SystemTime::now() });
+        self.rest.stir(now);
         self.reducer.output(now);
         self.save_if_due();
         for finder in self.finders.values_mut() {

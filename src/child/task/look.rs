@@ -10,8 +10,16 @@ use crate::child::{Shown, composer, explain::Explained, sight::Sight};
 impl Task {
     /// Decides anew what the child is doing, and whether someone's pattern is on the screen.
     pub(super) fn look(&mut self, now: Instant) {
-        let sight = Sight::of(&self.screen, Some(Local::now().fixed_offset()));
-        self.look_for_composer(now);
+        let clock = Some(Local::now().fixed_offset());
+        // A screen that sleeps has not changed since it was looked at, and is not woken by a clock.
+        let sight = match &self.seen {
+            Some(seen) if self.screen.is_asleep() && !self.queue.watches() => seen.at(clock),
+            _ => {
+                self.look_for_composer(now);
+                Sight::of(&self.screen, clock)
+            }
+        };
+        self.draft(now);
         self.reducer.look(sight.look(), now);
         if self.looked_at != self.screen.version() {
             self.looked_at = self.screen.version();

@@ -33,13 +33,13 @@ fn terminals() -> Finding {
 }
 
 fn files() -> Finding {
-    /// A broker with its limit of connections and some tens of children.
-    const ENOUGH: u64 = 1024;
-    match getrlimit(Resource::Nofile).current {
+    /// A broker with its limit of connections and 500 children. It takes all that it may have.
+    const ENOUGH: u64 = 2048;
+    match getrlimit(Resource::Nofile).maximum {
         Some(limit) if limit < ENOUGH => Finding::warn(
             "files",
             format!("{limit} may be open at once"),
-            format!("ulimit -n {ENOUGH}, if you run many children"),
+            format!("ulimit -Hn {ENOUGH}, if you run many children"),
         ),
         Some(limit) => Finding::ok("files", format!("{limit} may be open at once")),
         None => Finding::ok("files", "any number may be open at once"),

@@ -58,7 +58,7 @@ fn stop_all(stage: &Stage) -> Result<(), String> {
 
 fn spawns() -> Outcome {
     let stage = Stage::new();
-    stage.start("ulimit -Sn 40; exec $COMPERE broker --detach")?;
+    stage.start("export COMPERE_OPEN_FILES=40; ulimit -Sn 40; exec $COMPERE broker --detach")?;
     let spawned = until_refused(&stage, "Too many open files")?;
     stage.go_on("lives", 1)?;
     stop_all(&stage)?;
@@ -67,7 +67,7 @@ fn spawns() -> Outcome {
 
 fn connections() -> Outcome {
     let stage = Stage::new();
-    stage.start("ulimit -Sn 40; exec $COMPERE broker --detach")?;
+    stage.start("export COMPERE_OPEN_FILES=40; ulimit -Sn 40; exec $COMPERE broker --detach")?;
     stage.begin("lives", 1)?;
     let silent: Vec<_> =
         (0..40).filter_map(|_| UnixStream::connect(stage.run().join("broker.sock")).ok()).collect();

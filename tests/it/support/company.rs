@@ -45,6 +45,7 @@ impl Company {
             files: dir.path().join("k"),
             presets: Some(dir.path().join("presets")),
             trust: None,
+            open_files: None,
         };
         let (journal, _) = Journal::open(&dir.path().join("state")).unwrap();
         let registry = Registry::new(place, limits, Orphans::default(), journal).nudging(nudges);

@@ -24,7 +24,7 @@ fn twin(screen: &mut Screen) -> Screen {
 
 /// Everything that they are.
 #[track_caller]
-fn same(a: &mut Screen, b: &mut Screen, when: &str) {
+pub(in crate::child::screen) fn same(a: &mut Screen, b: &mut Screen, when: &str) {
     let cells = |grid: &Grid<Cell>| {
         let lines = -(grid.history_size() as i32)..grid.screen_lines() as i32;
         lines.map(|line| grid[Line(line)].clone()).collect::<Vec<_>>()
