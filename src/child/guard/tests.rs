@@ -165,7 +165,7 @@ fn erasing_in_colour_has_a_limit_and_erasing_has_none() {
         "[H\x1b[40M",
         "[H\x1b[J",
         "[2J",
-        "[40H\x1b[1J",
+        "[40;100H\x1b[1J",
         "[?1049h",
         "[?47h",
         "[?3h",
