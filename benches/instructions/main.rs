@@ -30,6 +30,10 @@ fn main() -> ExitCode {
             let parse = parts::Parse::new();
             (0..times).for_each(|_| parse.text());
         }
+        "checkpoint" => {
+            let mut checkpoint = parts::Checkpoint::new();
+            (0..times).for_each(|_| checkpoint.once());
+        }
         "state" => {
             let mut state = parts::State::new();
             (0..times).for_each(|_| state.once());

@@ -35,6 +35,13 @@ fn screen_text(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| parse.text());
 }
 
+/// The screen and its history as bytes, at their dearest.
+#[divan::bench]
+fn checkpoint(bencher: Bencher<'_, '_>) {
+    let mut checkpoint = parts::Checkpoint::new();
+    bencher.bench_local(|| checkpoint.once());
+}
+
 /// A look at the screen, to the state.
 #[divan::bench]
 fn state(bencher: Bencher<'_, '_>) {

@@ -153,6 +153,12 @@ impl Peer {
             // Their programs hang up with them.
             let _ = kill_process(pid, Signal::KILL);
         }
+        // Their sockets would stand in the way of the next of that name.
+        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            if entry.file_name() != "rc" {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 }
 

@@ -88,6 +88,24 @@ impl Parse {
     }
 }
 
+/// What the broker does each 384 KiB of output, so that the next one can go on: at its dearest, with a history in which each
+/// cell has colours of its own.
+pub(crate) struct Checkpoint(Screen);
+
+impl Checkpoint {
+    pub(crate) fn new() -> Checkpoint {
+        let mut screen = Screen::new(SIZE);
+        let truecolor = payload::ALL.iter().find(|payload| payload.name == "truecolor").unwrap();
+        let _ = screen.feed(&truecolor.make(4 << 20), Instant::now());
+        Checkpoint(screen)
+    }
+
+    /// One picture of it.
+    pub(crate) fn once(&mut self) {
+        black_box(self.0.checkpoint());
+    }
+}
+
 /// What is done to know a child's state.
 pub(crate) struct State {
     screen: Screen,
