@@ -39,6 +39,12 @@ deny:
 demo: release
     target/release/compere demo
 
+# The README's pictures, anew, of what the program shows (needs tmux).
+pictures: release
+    python3 -m venv target/pictures
+    target/pictures/bin/pip install --quiet 'rich==14.*'
+    target/pictures/bin/python docs/pictures/make.py target/release/compere
+
 # The public MCP clients against the real binary.
 clients: release
     tests/clients/run

@@ -213,6 +213,8 @@ impl Reducer {
             self.worked = false;
             self.at_work = None;
             self.asked = matches!(&self.state, State::NeedsInput { what } if what != State::DRAFT);
+            // Whatever was answered before is over: the same question is a new one.
+            self.answered = None;
             if self.asked {
                 self.answered = self.question.now().map(|prompt| prompt.hash.clone());
                 self.withdrawn = Some(now + Self::LAG);

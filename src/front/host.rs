@@ -15,13 +15,20 @@ use crate::ipc::lines::{Line, MAX_LINE, next_line};
 #[derive(Debug)]
 pub(super) struct Host {
     /// What it said; ends when it has said all.
-    pub(super) lines: mpsc::Receiver<Held>,
+    pub(super) lines: Lines,
     /// Answers of ours to what was no JSON.
     pub(super) wrong: mpsc::Receiver<String>,
     /// Cancelled when it has said all, though there be lines that wait.
     pub(super) end: CancellationToken,
     /// To the host.
     pub(super) out: Out<Stdout>,
+}
+
+/// What a host has said and no broker has heard.
+#[derive(Debug)]
+pub(super) struct Lines {
+    said: mpsc::Receiver<Held>,
+    back: Option<Held>,
 }
 
 /// A line and its room in the queue.
@@ -43,13 +50,30 @@ impl Host {
     /// Begins to read standard input.
     pub(super) fn of_this_process() -> Self {
         let (lines, wrong, end) = hear(tokio::io::stdin());
-        Host { lines, wrong, end, out: Out(tokio::io::stdout()) }
+        Host { lines: Lines { said: lines, back: None }, wrong, end, out: Out(tokio::io::stdout()) }
     }
 
     /// What no broker has been told, and never will be.
     pub(super) fn unsent(&mut self) -> Vec<Vec<u8>> {
-        self.lines.close();
-        std::iter::from_fn(|| self.lines.try_recv().ok()).map(|held| held.line).collect()
+        let Lines { said, back } = &mut self.lines;
+        said.close();
+        let rest = std::iter::from_fn(|| said.try_recv().ok());
+        back.take().into_iter().chain(rest).map(|held| held.line).collect()
+    }
+}
+
+impl Lines {
+    /// The next one. Nothing is lost if nobody waits for it any more.
+    pub(super) async fn next(&mut self) -> Option<Held> {
+        match self.back.take() {
+            Some(held) => Some(held),
+            None => self.said.recv().await,
+        }
+    }
+
+    /// This one has not gone anywhere: it is the next again.
+    pub(super) fn put_back(&mut self, held: Held) {
+        self.back = Some(held);
     }
 }
 

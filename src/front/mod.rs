@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use self::{
-    host::{Held, Host, Out},
+    host::{Host, Lines, Out},
     losses::Losses,
     session::{Pass, Session},
 };
@@ -176,13 +176,18 @@ impl Conversation {
 /// about to say is in flight by then.
 async fn up(
     mut write: OwnedWriteHalf,
-    lines: &mut mpsc::Receiver<Held>,
+    lines: &mut Lines,
     session: &Conversation,
 ) -> io::Result<OwnedWriteHalf> {
     fault::point!("front.joined");
     let replay = session.look().replay();
     write.write_all(&replay.concat()).await?;
-    while let Some(held) = lines.recv().await {
+    while let Some(held) = lines.next().await {
+        if running::hung_up(write.as_ref())? {
+            // Nobody has heard it, so the next broker will.
+            lines.put_back(held);
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let pass = session.look().host_says(&held.line);
         if pass == Pass::On {
             fault::point!("front.passing");

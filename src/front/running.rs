@@ -11,6 +11,8 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
+use tokio::net::UnixStream;
+
 use super::link::Connected;
 
 /// The process that listens.
@@ -78,10 +80,7 @@ impl Running {
             Err(error) => return Err(io::Error::from(error).into()),
         };
         // While it holds the connection it has not ended, and its number cannot be another's.
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let gone =
-            poll(&mut [PollFd::new(stream, PollFlags::RDHUP)], Some(&now)).map_err(io::Error::from)? > 0;
-        Ok((!gone).then(|| Running { pid: pid.as_raw_nonzero().get(), version, process }))
+        Ok((!hung_up(stream)?).then(|| Running { pid: pid.as_raw_nonzero().get(), version, process }))
     }
 
     /// Asks it to end and waits until it has.
@@ -97,6 +96,12 @@ impl Running {
             Err(NotEnded::Late { version: self.version, pid: self.pid, within })
         }
     }
+}
+
+/// Whether the other end of a connection is closed: what is written now is read by nobody.
+pub(super) fn hung_up(stream: &UnixStream) -> io::Result<bool> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    Ok(poll(&mut [PollFd::new(stream, PollFlags::RDHUP)], Some(&now))? > 0)
 }
 
 /// Whether a process ends within this time.

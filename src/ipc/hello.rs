@@ -154,10 +154,21 @@ impl Hello {
     }
 }
 
-/// The user's name, or else their number.
+/// The user's name: as their session has it, or the system's list of users, or else their number.
 fn user() -> String {
-    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()))
+    let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let number = rustix::process::getuid().as_raw();
+    let listed = || named(number, &std::fs::read_to_string("/etc/passwd").ok()?);
+    set("USER").or_else(|| set("LOGNAME")).or_else(listed).unwrap_or_else(|| format!("user {number}"))
+}
+
+/// Who has this number in such a list (`passwd(5)`).
+fn named(number: u32, users: &str) -> Option<String> {
+    users.lines().find_map(|line| {
+        let (mut fields, number) = (line.split(':'), number.to_string());
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1) == Some(&number)).then(|| name.to_owned())
+    })
 }
 
 impl Welcome {
@@ -189,4 +200,17 @@ pub async fn write_line(to: &mut (impl AsyncWrite + Unpin), value: &impl Seriali
     line.push(b'\n');
     to.write_all(&line).await?;
     to.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_known_by_their_number() {
+        let users = "root:x:0:0:root:/root:/bin/sh\n::7:\nada:x:1000:10:Ada:/home/ada:/bin/sh\nx:1000\n";
+        for (number, name) in [(0, Some("root")), (1000, Some("ada")), (10, None), (7, None), (100, None)] {
+            assert_eq!(named(number, users).as_deref(), name, "{number}");
+        }
+    }
 }

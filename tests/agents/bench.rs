@@ -25,12 +25,17 @@ pub(crate) struct Bench<'a> {
     pub(crate) stage: Stage<'a>,
     child: Option<String>,
     other: Option<Host>,
-    /// What was sent and how it was judged, to be looked at again at the end.
+    /// What was sent and how often it was heard, to be looked at again at the end.
     past: Vec<(Sent, usize)>,
     /// What happened in this try, for whoever wants to know why it failed.
     notes: Vec<String>,
     /// What was measured, in milliseconds, by its name.
     pub(crate) measures: BTreeMap<&'static str, Vec<i64>>,
+}
+
+/// How often it is among these, whole or in part. What is longer says something else, too.
+fn times(sent: &Sent, heard: &[String]) -> usize {
+    heard.iter().filter(|text| sent.is(text) || text.len() <= sent.wanted.len()).count()
 }
 
 impl<'a> Bench<'a> {
@@ -152,7 +157,7 @@ impl<'a> Bench<'a> {
         self.stage.model.quiet(&who, SETTLE);
         let heard = self.heard(sent, from);
         self.note(format!("heard: {heard:?}"));
-        self.past.push((sent.clone(), heard.len()));
+        self.past.push((sent.clone(), times(sent, &heard)));
         let last = receipt.delivery.as_ref().and_then(|delivery| {
             let ask = json!({"delivery": delivery, "wait_ms": 2_000});
             let last = self.stage.call("send_message_to", &ask);
@@ -162,10 +167,11 @@ impl<'a> Bench<'a> {
         judge(sent, &receipt.told, last.as_ref().unwrap_or(&receipt.told), &heard)
     }
 
-    /// What came of earlier messages after they were judged, which must be nothing.
+    /// What came of earlier messages after they were judged, which must be nothing. A program may quote them to its model,
+    /// as qwen does in a long session.
     pub(crate) fn afterwards(&self) -> Vec<String> {
         let late = self.past.iter().filter_map(|(sent, times)| {
-            let now = self.heard(sent, 0).len();
+            let now = self::times(sent, &self.heard(sent, 0));
             (now != *times).then(|| {
                 format!(
                     "{:?} was heard {times} times, and {now} times in the end",

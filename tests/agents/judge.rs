@@ -19,7 +19,8 @@ impl Sent {
         Sent { mark: mark.to_owned(), text, wanted }
     }
 
-    fn is(&self, heard: &str) -> bool {
+    /// Whether this is that, whole.
+    pub(crate) fn is(&self, heard: &str) -> bool {
         bare(heard) == bare(&self.wanted)
     }
 }

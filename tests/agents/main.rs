@@ -138,6 +138,8 @@ fn main() -> ExitCode {
 fn self_test() -> ExitCode {
     judge::self_test();
     say("the judge's own test: ok");
+    docs::self_test();
+    say("the page's own test: ok");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agents/model.py");
     match Command::new("python3").args([script, "--self-test"]).status() {
         Ok(status) if status.success() => say("the model's own test: ok"),
@@ -199,7 +201,8 @@ fn run(args: &Args) -> Result<usize, String> {
     let took = began.elapsed();
     say(&format!("\n{} s in all", took.as_secs()));
     if args.write {
-        docs::write(&lines, args.tries, args.at_once, took, &programs)?;
+        let run = docs::Run { tries: args.tries, at_once: args.at_once, took, names: &args.names };
+        docs::write(&lines, &run, &programs)?;
     }
     Ok(seen.deviations())
 }

@@ -90,7 +90,9 @@ impl<'a> Stage<'a> {
         // Nobody is to be reminded in the middle of a try.
         let config = stage.home().join(".config/compere");
         std::fs::create_dir_all(&config)?;
-        std::fs::write(config.join("config.json"), json!({"nudges": {"after_s": 0}}).to_string())?;
+        // A fast program is started more than thirty times a minute here.
+        let text = json!({"nudges": {"after_s": 0}, "limits": {"spawns_per_minute": 600}}).to_string();
+        std::fs::write(config.join("config.json"), text)?;
         Ok(stage)
     }
 
@@ -177,10 +179,20 @@ impl<'a> Stage<'a> {
 
     /// The child's row in the listing.
     pub(crate) fn row(&self, child: &str) -> Result<Value, String> {
-        let list = self.call("list_children", &json!({}))?;
-        let rows = list["children"].as_array().cloned().unwrap_or_default();
-        let row = rows.into_iter().rfind(|row| row["child"] == child || row["name"] == child);
+        let row = self.rows()?.into_iter().rfind(|row| row["child"] == child || row["name"] == child);
         row.ok_or_else(|| format!("{child} is in no listing"))
+    }
+
+    /// All pages of the listing.
+    fn rows(&self) -> Result<Vec<Value>, String> {
+        let (mut rows, mut after) = (Vec::new(), json!({}));
+        loop {
+            let list = self.call("list_children", &after)?;
+            let page = list["children"].as_array().cloned().unwrap_or_default();
+            let Some(last) = page.last() else { return Ok(rows) };
+            after = json!({"after": last["child"]});
+            rows.extend(page);
+        }
     }
 
     /// What the child is doing.
@@ -234,8 +246,7 @@ impl<'a> Stage<'a> {
 
     /// Ends everything; answers what was left, which must be nothing.
     pub(crate) fn end(mut self) -> Result<(), String> {
-        let list = self.call("list_children", &json!({}))?;
-        for row in list["children"].as_array().into_iter().flatten() {
+        for row in self.rows()? {
             self.stop(row["child"].as_str().unwrap_or_default())?;
         }
         drop(self.host.take());

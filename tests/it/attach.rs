@@ -1,149 +1,14 @@
 //! A person at a pane: the real program in a real terminal, which is tmux's. Their keys go in by `send-keys`, what they
 //! see comes out by `capture-pane`.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Output},
-    time::{Duration, Instant},
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{
+    COMPERE, Client, Real, alive, gone, sh, signal,
+    terminal::{PATIENCE, Terminal, row_is},
 };
-
-use serde_json::{Value, json};
-
-use crate::support::{COMPERE, Client, PATH, Real, alive, gone, sh};
-
-/// No test waits longer for a text.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A person's terminal: a tmux server of its own with one session. Dropping it ends it and all in it.
-struct Terminal {
-    home: PathBuf,
-    run: PathBuf,
-}
-
-impl Terminal {
-    /// A shell with the prompt `> ` in a terminal of so many columns and rows.
-    async fn new(real: &Real, cols: u16, rows: u16) -> Terminal {
-        let terminal = Terminal { home: real.home().to_owned(), run: real.run() };
-        let (cols, rows) = (cols.to_string(), rows.to_string());
-        // A session's own shell may not be what runs the command.
-        let shell = "exec bash --norc --noprofile";
-        let made = terminal.tmux(&["new-session", "-d", "-x", &cols, "-y", &rows, shell]);
-        assert!(made.status.success(), "these tests need tmux: {made:?}");
-        terminal.tmux(&["set-option", "-g", "window-size", "manual"]);
-        terminal.keys("PS1='> '; PROMPT_COMMAND=; clear");
-        terminal.keys("Enter");
-        terminal.shows(|shown| shown == ">").await;
-        terminal
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> Output {
-        Command::new("tmux")
-            .args(["-L", "person", "-f", "/dev/null"])
-            .args(arguments)
-            .env_clear()
-            .envs([("PATH", PATH), ("LANG", "C.UTF-8"), ("COMPERE_LINGER_MS", "100"), ("USER", "ada")])
-            .env("TMUX_TMPDIR", &self.home)
-            .env("HOME", &self.home)
-            .env("COMPERE_RUNTIME_DIR", &self.run)
-            .current_dir(self.home.join("work"))
-            .output()
-            .expect("these tests need tmux: `apt-get install tmux`")
-    }
-
-    /// Keys by tmux's names; what is no name is typed.
-    fn keys(&self, keys: &str) {
-        self.tmux(&["send-keys", "--", keys]);
-    }
-
-    /// What is on it, without the blanks at the end.
-    fn shown(&self) -> String {
-        let shown = String::from_utf8(self.tmux(&["capture-pane", "-p"]).stdout).unwrap();
-        shown.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
-    }
-
-    /// Waits until it shows that. There is no event for what a terminal shows: this asks again and again.
-    async fn shows(&self, what: impl Fn(&str) -> bool) -> String {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let shown = self.shown();
-            if what(&shown) {
-                return shown;
-            }
-            assert!(Instant::now() < until, "the terminal shows\n{shown}\nand that is not it");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Waits until it shows that text.
-    async fn has(&self, text: &str) -> String {
-        self.shows(|shown| shown.contains(text)).await
-    }
-
-    /// Runs a command of compere's in it.
-    fn run(&self, arguments: &str) {
-        self.keys(&format!("{COMPERE} {arguments}"));
-        self.keys("Enter");
-    }
-
-    /// Runs `compere attach`, and waits until it has the input.
-    async fn attach(&self, child: &str) {
-        self.run(&format!("attach {child}"));
-        self.has("you have the input").await;
-    }
-
-    /// What tmux knows of the terminal's state.
-    fn state(&self) -> String {
-        let format = "#{alternate_on} #{cursor_flag} #{insert_flag} #{keypad_cursor_flag} #{keypad_flag} #{mouse_any_flag} \
-                      #{mouse_button_flag} #{mouse_sgr_flag} #{origin_flag} #{wrap_flag} #{pane_title}";
-        String::from_utf8(self.tmux(&["display-message", "-p", format]).stdout).unwrap()
-    }
-
-    /// Runs `stty -a` in it; the tests' shells make files.
-    async fn stty(&self) -> String {
-        let file = self.home.join("work/stty");
-        let _ = std::fs::remove_file(&file);
-        self.keys("stty -a > stty.part; mv stty.part stty");
-        self.keys("Enter");
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match std::fs::read_to_string(&file) {
-                Ok(stty) => return stty,
-                Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(20)).await,
-                Err(error) => panic!("{error}\n{}", self.shown()),
-            }
-        }
-    }
-
-    /// Processes of compere's that use this terminal: the one that waits, and the one that draws.
-    fn processes(&self) -> (i32, i32) {
-        let tty = String::from_utf8(self.tmux(&["display-message", "-p", "#{pane_tty}"]).stdout).unwrap();
-        let ps = Command::new("ps").args(["-t", tty.trim(), "-o", "pid=,args="]).output().unwrap();
-        let ps = String::from_utf8(ps.stdout).unwrap();
-        let ours = ps.lines().filter(|line| line.contains(" attach ") || line.contains(" watch "));
-        let pid = |line: &str| line.split_whitespace().next().unwrap().parse::<i32>().unwrap();
-        let (draws, waits): (Vec<&str>, Vec<&str>) = ours.partition(|line| line.contains("--guarded"));
-        (pid(waits[0]), pid(draws[0]))
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
-
-/// The newest row of the listing that is as it should be, which it becomes in a moment.
-async fn row_is(client: &Client, child: &str, so: impl Fn(&Value) -> bool) -> Value {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let row = client.row(child).await;
-        if so(&row) {
-            return row;
-        }
-        assert!(Instant::now() < until, "{row}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// Waits until its terminal has this size. A size is no event for an agent: this asks again and again.
 async fn size_is(client: &Client, child: &str, size: &str) {
@@ -158,10 +23,6 @@ async fn size_is(client: &Client, child: &str, size: &str) {
     }
 }
 
-fn kill(pid: i32, signal: rustix::process::Signal) {
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
-
 #[tokio::test]
 async fn a_person_sees_the_same_cells_types_and_leaves_everything_as_it_was() {
     let real = Real::new();
@@ -171,15 +32,13 @@ async fn a_person_sees_the_same_cells_types_and_leaves_everything_as_it_was() {
     root.line(&child, "^30$").await;
     let terminal = Terminal::new(&real, 90, 25).await;
     let (stty, state) = (terminal.stty().await, terminal.state());
-    terminal.keys("clear");
-    terminal.keys("Enter");
+    terminal.enters("clear");
     terminal.shows(|shown| shown == ">").await;
 
     terminal.attach(&child).await;
     let row = row_is(&root, &child, |row| row["owner"] == "person").await;
     assert_eq!(row["owner_who"], "ada");
-    terminal.keys("echo typed by hand");
-    terminal.keys("Enter");
+    terminal.enters("echo typed by hand");
     terminal.shows(|shown| shown.matches("typed by hand").count() == 2).await;
     let screen = root.call("read_output", json!({"child": child})).await;
     let shown = terminal.shown();
@@ -229,14 +88,12 @@ async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_i
     assert_eq!(root.row(&child).await["held"], 3);
 
     // Sent back, with a word of why.
-    terminal.keys("C-]");
-    terminal.keys("h");
+    terminal.order("h");
     terminal.has("echo unwanted").await;
     terminal.keys("j");
     terminal.keys("r");
     terminal.has("why is it sent back").await;
-    terminal.keys("not today");
-    terminal.keys("Enter");
+    terminal.enters("not today");
     terminal.has("held until the input is given back: 2").await;
     let report = root.wait(json!({"report": true})).await;
     assert!(report.text().contains("a person rejected it: not today"), "{}", report.text());
@@ -244,8 +101,7 @@ async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_i
     terminal.keys("j");
     terminal.keys("e");
     terminal.has("it shall say: echo changed").await;
-    terminal.keys(" by hand");
-    terminal.keys("Enter");
+    terminal.enters(" by hand");
     let report = root.wait(json!({"report": true})).await;
     assert!(report.text().contains("> echo changed by hand"), "{}", report.text());
     terminal.keys("Escape");
@@ -255,8 +111,7 @@ async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_i
         "nothing is typed while a person has the input"
     );
 
-    terminal.keys("C-]");
-    terminal.keys("b");
+    terminal.order("b");
     terminal.has("the orchestrator has the input").await;
     root.line(&child, "^from the orchestrator$").await;
     root.line(&child, "^changed by hand$").await;
@@ -268,8 +123,7 @@ async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_i
     // Who looks on types nothing.
     terminal.keys("x");
     terminal.has("t takes it").await;
-    terminal.keys("C-]");
-    terminal.keys("t");
+    terminal.order("t");
     terminal.has("you have the input").await;
     row_is(&root, &child, |row| row["owner"] == "person").await;
     root.close().await;
@@ -299,9 +153,8 @@ async fn a_watcher_takes_nothing_and_changes_no_size() {
     terminal.has("the orchestrator has the input").await;
 
     // Of two who attach, the newest has the input, and the other is told.
-    let second = real_second(&real).await;
-    terminal.keys("C-]");
-    terminal.keys("t");
+    let second = Terminal::second(&real);
+    terminal.order("t");
     terminal.has("you have the input").await;
     second.attach(&child).await;
     terminal.has("has taken the input; you look on").await;
@@ -318,26 +171,16 @@ async fn a_watcher_that_takes_nothing_in_holds_up_nobody_and_then_sees_the_newes
     terminal.run(&format!("watch {child}"));
     terminal.has("the orchestrator has the input").await;
     let (_, draws) = terminal.processes();
-    kill(draws, Signal::STOP);
+    signal(draws, Signal::STOP);
     // Megabytes more than all that is between them holds.
     root.say(&child, "seq 1 500000; echo all written").await;
     root.line(&child, "^all written$").await;
     root.say(&child, "echo and more").await;
     root.line(&child, "^and more$").await;
     assert!(!terminal.shown().contains("and more"));
-    kill(draws, Signal::CONT);
+    signal(draws, Signal::CONT);
     terminal.shows(|shown| shown.lines().any(|line| line == "and more")).await;
     root.close().await;
-}
-
-/// Another terminal of the same person's, on a server of its own.
-async fn real_second(real: &Real) -> Terminal {
-    let home = real.home().join("second");
-    std::fs::create_dir_all(home.join("work")).unwrap();
-    let terminal = Terminal { home, run: real.run() };
-    let made = terminal.tmux(&["new-session", "-d", "-x", "80", "-y", "24", "exec bash --norc --noprofile"]);
-    assert!(made.status.success(), "{made:?}");
-    terminal
 }
 
 #[tokio::test]
@@ -351,30 +194,29 @@ async fn the_terminal_is_as_it_was_whoever_is_killed() {
     root.line(&child, "ready").await;
     let terminal = Terminal::new(&real, 90, 25).await;
     let (stty, state) = (terminal.stty().await, terminal.state());
-    for (signal, first) in [
+    for (kind, first) in [
         (Signal::KILL, true),
         (Signal::TERM, true),
         (Signal::HUP, true),
         (Signal::KILL, false),
         (Signal::TERM, false),
     ] {
-        terminal.keys("clear");
-        terminal.keys("Enter");
+        terminal.enters("clear");
         terminal.shows(|shown| shown == ">").await;
         terminal.attach(&child).await;
         terminal.has("ready").await;
         assert_ne!(terminal.state(), state);
         let (waits, draws) = terminal.processes();
-        kill(if first { draws } else { waits }, signal);
+        signal(if first { draws } else { waits }, kind);
         gone(draws);
         gone(waits);
-        if !first && signal == Signal::KILL {
+        if !first && kind == Signal::KILL {
             // The shell has written its prompt before the one that draws was told, onto the screen that is left then.
             terminal.keys("Enter");
         }
         terminal.shows(|shown| shown.lines().any(|line| line == ">")).await;
-        assert_eq!(terminal.stty().await, stty, "{signal:?} {first}");
-        assert_eq!(terminal.state(), state, "{signal:?} {first}");
+        assert_eq!(terminal.stty().await, stty, "{kind:?} {first}");
+        assert_eq!(terminal.state(), state, "{kind:?} {first}");
         row_is(&root, &child, |row| row["owner"] == "orchestrator").await;
     }
     root.close().await;
@@ -405,22 +247,19 @@ async fn a_broker_that_is_killed_is_followed_by_another() {
     let child = root.bash().await;
     let terminal = Terminal::new(&real, 90, 25).await;
     terminal.attach(&child).await;
-    terminal.keys("echo before");
-    terminal.keys("Enter");
+    terminal.enters("echo before");
     terminal.shows(|shown| shown.lines().any(|line| line == "before")).await;
     let broker = real.broker().unwrap();
-    kill(broker, rustix::process::Signal::KILL);
+    signal(broker, rustix::process::Signal::KILL);
     gone(broker);
     // The same pane, its input taken again; what was there is there.
     terminal.shows(|_| real.broker().is_some_and(|now| now != broker)).await;
     row_is(&root, &child, |row| row["owner"] == "person").await;
     terminal.shows(|shown| shown.contains("you have the input") && shown.contains("echo before")).await;
-    terminal.keys("echo after");
-    terminal.keys("Enter");
+    terminal.enters("echo after");
     terminal.shows(|shown| shown.lines().any(|line| line == "after")).await;
     assert!(alive(terminal.processes().1));
-    terminal.keys("C-]");
-    terminal.keys("d");
+    terminal.order("d");
     terminal.has("left c1").await;
     row_is(&root, &child, |row| row["owner"] == "orchestrator").await;
     root.close().await;
@@ -446,11 +285,9 @@ async fn a_program_gets_the_mouse_the_focus_and_pastes_only_if_it_asked() {
     terminal.keys("C-x");
     paste();
     terminal.shows(|shown| shown.contains("^Xone^Mtwo")).await;
-    terminal.keys("C-]");
-    terminal.keys("C-]");
+    terminal.order("C-]");
     terminal.has("^]").await;
-    terminal.keys("C-]");
-    terminal.keys("d");
+    terminal.order("d");
     terminal.has("left").await;
 
     terminal.attach(&asking).await;
@@ -470,14 +307,20 @@ async fn a_resize_goes_to_the_program_and_an_end_is_told() {
         terminal.tmux(&["resize-window", "-x", &cols.to_string(), "-y", &rows.to_string()]);
     }
     size_is(&root, &child, "20x71").await;
-    terminal.keys("clear; stty size");
-    terminal.keys("Enter");
+    terminal.enters("clear; stty size");
     terminal.shows(|shown| shown.lines().any(|line| line == "20 71")).await;
     terminal.tmux(&["resize-window", "-x", "10", "-y", "3"]);
     size_is(&root, &child, "5x20").await;
+    // A storm: what counts is the last.
+    for step in 0..60 {
+        let (x, y) = ((40 + step).to_string(), (10 + step % 20).to_string());
+        terminal.tmux(&["resize-window", "-x", &x, "-y", &y]);
+    }
     terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
-    terminal.keys("exit 7");
-    terminal.keys("Enter");
+    size_is(&root, &child, "23x80").await;
+    terminal.enters("clear; stty size");
+    terminal.shows(|shown| shown.lines().any(|line| line == "23 80")).await;
+    terminal.enters("exit 7");
     terminal.has("it has ended: exited (exit code 7). Enter leaves").await;
     terminal.keys("Enter");
     terminal.has("has ended: exited (exit code 7)").await;
@@ -494,13 +337,40 @@ async fn a_person_starts_a_program_and_is_there() {
     assert!(shown.contains("c1 mine |"), "{shown}");
     let shown = terminal.has("here --guarded").await;
     assert!(shown.starts_with("24 90\n"), "{shown}");
-    terminal.keys("C-]");
-    terminal.keys("k");
+    terminal.order("k");
     terminal.has("y/n").await;
     terminal.keys("y");
     terminal.has("it has ended").await;
     terminal.keys("q");
     terminal.has("c1 has ended: ").await;
+    root.close().await;
+}
+
+#[tokio::test]
+async fn from_top_one_goes_to_a_pane_and_comes_back() {
+    let real = Real::new();
+    let root = real.client().await;
+    let child = root.bash().await;
+    let terminal = Terminal::new(&real, 100, 25).await;
+    let (stty, state) = (terminal.stty().await, terminal.state());
+    terminal.enters(COMPERE);
+    terminal.has("enter attach").await;
+    terminal.has(&format!("{child}      bash")).await;
+    terminal.keys("Enter");
+    terminal.has("you have the input").await;
+    row_is(&root, &child, |row| row["owner"] == "person").await;
+    terminal.enters("echo from $((1+1)) places");
+    terminal.shows(|shown| shown.lines().any(|line| line == "from 2 places")).await;
+    terminal.order("d");
+    terminal.has("enter attach").await;
+    row_is(&root, &child, |row| row["owner"] == "orchestrator").await;
+    terminal.keys("w");
+    terminal.has("watching; the orchestrator has the input").await;
+    terminal.order("d");
+    terminal.has("enter attach").await;
+    terminal.keys("q");
+    terminal.shows(|shown| !shown.contains("enter attach")).await;
+    assert_eq!((terminal.stty().await, terminal.state()), (stty, state));
     root.close().await;
 }
 

@@ -5,9 +5,10 @@ mod company;
 mod leftovers;
 mod mcp;
 mod real;
+pub(crate) mod terminal;
 
 pub(crate) use company::Company;
-pub(crate) use leftovers::{alive, end_fronts, gone, mentioning};
+pub(crate) use leftovers::{alive, end_fronts, gone, mentioning, signal};
 pub(crate) use mcp::{Answer, Client};
 pub(crate) use real::{Raw, Real};
 

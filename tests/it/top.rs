@@ -1,9 +1,9 @@
 //! `compere top`, in a real terminal: that of a child of another company, whose screen is what a person would see.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{COMPERE, Client, Real, gone, sh};
+use crate::support::{COMPERE, Client, Real, gone, sh, signal};
 
 /// A person at a terminal, and the company they look at.
 struct Person {
@@ -80,10 +80,6 @@ async fn company() -> (Real, Client) {
     (theirs, root)
 }
 
-fn kill(pid: i32, signal: Signal) {
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
-
 #[tokio::test]
 async fn a_person_sees_everyone_and_what_changes() {
     let (theirs, root) = company().await;
@@ -157,7 +153,7 @@ async fn a_person_starts_and_stops() {
 #[tokio::test]
 async fn the_terminal_is_given_back_whatever_ends_it() {
     // The first waits and puts it back; the second draws.
-    for (which, signal, code) in [
+    let ends = [
         (0, Signal::TERM, 143),
         (0, Signal::HUP, 143),
         (0, Signal::INT, 143),
@@ -165,13 +161,19 @@ async fn the_terminal_is_given_back_whatever_ends_it() {
         (1, Signal::HUP, 129),
         (1, Signal::INT, 130),
         (1, Signal::KILL, 1),
-    ] {
-        let (theirs, _root) = company().await;
-        let person = Person::runs(theirs, "compere top", (24, 80)).await;
-        person.sees("no children yet").await;
-        kill(person.processes().await[which], signal);
-        person.sees(&format!("^ended {code}, as it was")).await;
-        assert!(!person.stats().await);
+    ];
+    let tried = ends.map(|(which, kind, code)| {
+        tokio::spawn(async move {
+            let (theirs, _root) = company().await;
+            let person = Person::runs(theirs, "compere top", (24, 80)).await;
+            person.sees("no children yet").await;
+            signal(person.processes().await[which], kind);
+            person.sees(&format!("^ended {code}, as it was")).await;
+            assert!(!person.stats().await);
+        })
+    });
+    for tried in tried {
+        tried.await.unwrap();
     }
 }
 
@@ -182,7 +184,7 @@ async fn another_broker_is_found() {
     let person = Person::runs(theirs, "compere top", (24, 100)).await;
     person.sees("sleeper").await;
     let broker = person.theirs.broker().unwrap();
-    kill(broker, Signal::KILL);
+    signal(broker, Signal::KILL);
     gone(broker);
     person.sees("no broker, trying again").await;
     person.sees(r"^compere  1 child .*|^compere  1 child$").await;

@@ -291,6 +291,19 @@ fn a_question_that_still_stands_there_after_its_answer_is_given_time_to_go() {
 }
 
 #[test]
+fn the_same_question_in_another_turn_is_another_one() {
+    let mut told = Told::new(asks());
+    told.prints(10, "model: ready");
+    for turn in 1..=4 {
+        let at = turn * 10_000;
+        told.types(at).prints(at + 100, "working").is(at + 101, "busy");
+        told.prints(at + 500, DIALOG).is(at + 510, "busy").is(at + 610, "needs_input (permission)");
+        // The answer; it stands there for a moment.
+        told.types(at + 2000).is(at + 2050, "busy").prints(at + 2100, "done").is(at + 4500, "unknown");
+    }
+}
+
+#[test]
 fn what_the_program_says_that_it_asks_belongs_to_the_question() {
     let mut told = Told::new(asks());
     (told.status, told.msg) = (Some("blocked".into()), Some("approve Bash: ls".into()));

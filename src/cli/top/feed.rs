@@ -27,6 +27,8 @@ pub(super) struct Feed {
 
 /// A broker that has gone may be followed by another in a moment.
 const AGAIN: Duration = Duration::from_secs(1);
+/// A wish waits so long for a broker.
+const SOON: Duration = Duration::from_secs(3);
 /// How long the broker waits for a change before it tells how much was written meanwhile.
 const WAIT_MS: u64 = 1_000;
 /// More pictures than this are not seen.
@@ -201,7 +203,10 @@ impl Feed {
     }
 
     async fn ask(&self, tool: &str, wish: Value) -> Result<Value, Fail> {
-        let client = self.client.borrow().clone();
+        // Keys may be pressed before the first connection is there, or between two brokers.
+        let mut clients = self.client.subscribe();
+        let client = tokio::time::timeout(SOON, clients.wait_for(Option::is_some)).await;
+        let client = client.ok().and_then(Result::ok).and_then(|client| client.clone());
         let client = client.ok_or_else(|| Fail::NoBroker("there is no broker now".into()))?;
         Ok(client.ask(tool, wish).await?.structured_content.unwrap_or_default())
     }
