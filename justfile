@@ -53,6 +53,20 @@ clients: release
 measure: release
     python3 tests/clients/measure.py
 
+# What it costs beside tmux, screen, dtach and another orchestrator, into docs/BENCHMARKS.md: some minutes on a quiet machine.
+bench *args: release
+    mkdir -p target/bench
+    cp target/release/compere target/bench/compere
+    cargo bench --locked --bench processes -- --compere target/bench/compere {{args}}
+
+# What a model pays for one job, by waiting and by polling, into docs/BENCHMARKS.md.
+tokens *args:
+    cargo bench --locked --bench tokens -- {{args}}
+
+# The instructions of the hot paths against their budget, as CI counts them.
+instructions *args:
+    benches/instructions/check {{args}}
+
 # What reads others' bytes is fed with what nobody wrote: `just fuzz 600 screen`, `just fuzz replay`.
 fuzz *args:
     fuzz/run {{args}}

@@ -21,8 +21,10 @@ const PLACES: [(&str, &[&str]); 6] = [
     ("crossterm", &["cli"]),
 ];
 
-/// All that a host is told of the tools costs every conversation this much.
+/// All that a host is told of the tools costs every conversation this much, in bytes.
 const MAX_TOLD: usize = 14_000;
+/// And what it tells its model of that, in tokens.
+const MAX_TOKENS: usize = 2_500;
 
 struct Source {
     path: PathBuf,
@@ -283,6 +285,19 @@ fn what_hosts_are_told_of_the_tools_costs_little() {
     let told = serde_json::to_string(&tools::list()).unwrap().len();
     eprintln!("{told} bytes");
     assert!(told <= MAX_TOLD, "{told} bytes are told of the tools; {MAX_TOLD} are the most");
+}
+
+#[test]
+fn what_models_are_told_of_the_tools_costs_little() {
+    let tokenizer = tiktoken_rs::o200k_base().unwrap();
+    let tokens = |tool: &rmcp::model::Tool| {
+        let told =
+            json!({"name": tool.name, "description": tool.description, "input_schema": *tool.input_schema});
+        tokenizer.encode_ordinary(&told.to_string()).len()
+    };
+    let told: usize = tools::list().iter().map(tokens).sum();
+    eprintln!("{told} tokens");
+    assert!(told <= MAX_TOKENS, "{told} tokens are told of the tools; {MAX_TOKENS} are the most");
 }
 
 #[test]
