@@ -184,6 +184,7 @@ fn server(dir: PathBuf) -> Server {
         files: dir.clone(),
         presets: None,
         trust: None,
+        open_files: None,
     };
     let (journal, _) = Journal::open(&dir).unwrap();
     let registry = Registry::new(place, Limits::default(), Orphans::default(), journal);
