@@ -8,7 +8,7 @@ mod real;
 pub(crate) mod terminal;
 
 pub(crate) use company::Company;
-pub(crate) use leftovers::{alive, end_fronts, gone, mentioning, signal};
+pub(crate) use leftovers::{alive, end_fronts, gone, mentioning};
 pub(crate) use mcp::{Answer, Client};
 pub(crate) use real::{Raw, Real};
 
@@ -17,6 +17,12 @@ pub(crate) const COMPERE: &str = env!("CARGO_BIN_EXE_compere");
 
 /// What a child finds its programs in.
 pub(crate) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Sends a process a signal.
+pub(crate) fn signal(pid: i32, signal: rustix::process::Signal) {
+    use rustix::process::{Pid, kill_process};
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
 
 /// A new directory with a path short enough for sockets.
 pub(crate) fn short_dir() -> tempfile::TempDir {

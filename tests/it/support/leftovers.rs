@@ -45,11 +45,6 @@ pub(crate) fn gone(pid: i32) {
     }
 }
 
-/// Sends a process a signal.
-pub(crate) fn signal(pid: i32, signal: Signal) {
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
-
 /// Kills a process and waits for its end.
 pub(crate) fn kill(pid: i32) {
     let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
