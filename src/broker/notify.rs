@@ -229,6 +229,8 @@ fn facts(occasion: &Occasion) -> [(&'static str, String); 7] {
 
 #[cfg(test)]
 mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
     use super::*;
     use crate::{id::Caller, registry::attention::Need};
 
@@ -328,12 +330,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("held");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        // Both hold it for as long as they live.
-        let script = format!("exec 3<>{}; sleep 1000 & wait", fifo.display());
-        let why = run(&["sh".into(), "-c".into(), script], &occasion(1, "x"), None).await.unwrap();
-        assert_eq!(why.as_deref(), Some("killed after 10 s"));
-        let opened =
-            rustix::fs::open(&fifo, rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK, 0.into());
-        assert_eq!(opened.unwrap_err(), rustix::io::Errno::NXIO, "somebody still reads it");
+        // Both hold it for as long as they live. Time stands still while somebody waits for their first word.
+        let script = format!("exec 3>{}; sleep 1000 & echo >&3; wait", fifo.display());
+        let command = ["sh".into(), "-c".into(), script];
+        let hears = tokio::task::spawn_blocking(move || {
+            let mut held = std::fs::File::open(fifo).unwrap();
+            std::io::Read::read_exact(&mut held, &mut [0]).unwrap();
+            held
+        });
+        let occasion = occasion(1, "x");
+        let (why, held) = tokio::join!(run(&command, &occasion, None), hears);
+        assert_eq!(why.unwrap().as_deref(), Some("killed after 10 s"));
+        let (mut held, patience) = (held.unwrap(), Timespec { tv_sec: 20, tv_nsec: 0 });
+        let gone = poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&patience)).unwrap();
+        assert_eq!(gone, 1, "somebody still holds it");
+        assert_eq!(std::io::Read::read(&mut held, &mut [0]).unwrap(), 0);
     }
 }
