@@ -1,10 +1,15 @@
-//! What the emulator's own reference recordings draw is painted for a person as it is, wherever one looks. They come
-//! with the emulator's source, which is wherever this was built.
+//! What programs draw is painted for a person as it is, wherever one looks: the emulator's own reference recordings,
+//! which come with its source, which is wherever this was built, and ours of the real agents.
 
 use std::{path::PathBuf, process::Command, time::Instant};
 
 use compere::{
-    child::{paint::paint, picture::Sheet, screen::Screen},
+    child::{
+        paint::paint,
+        picture::Sheet,
+        recording::{Happened, Recording},
+        screen::Screen,
+    },
     id::Size,
 };
 use serde_json::Value;
@@ -32,33 +37,73 @@ fn feed(screen: &mut Screen, bytes: &[u8]) {
     }
 }
 
+/// A screen, and a person's terminal that was painted with what it showed before.
+struct Pane {
+    screen: Screen,
+    terminal: Screen,
+    shown: Option<Sheet>,
+    looks: usize,
+}
+
+impl Pane {
+    fn new(size: Size) -> Pane {
+        Pane { screen: Screen::new(size), terminal: Screen::new(size), shown: None, looks: 0 }
+    }
+
+    /// The difference makes of the terminal what the screen is, and so does the whole in a new one.
+    fn look(&mut self, what: &str) {
+        let (sheet, _) = self.screen.sheet(0);
+        feed(&mut self.terminal, paint(self.shown.as_ref(), &sheet).as_bytes());
+        assert!(self.terminal.sheet(0).0 == sheet, "{what}, look {}: a difference", self.looks);
+        let mut other = Screen::new(self.screen.size());
+        feed(&mut other, paint(None, &sheet).as_bytes());
+        assert!(other.sheet(0).0 == sheet, "{what}, look {}: the whole", self.looks);
+        assert_eq!(other.text(0).lines.join("\n"), self.terminal.text(0).lines.join("\n"), "{what}");
+        self.looks += 1;
+        self.shown = Some(sheet);
+    }
+}
+
 #[test]
 fn what_they_draw_is_painted_as_it_is_at_every_cut_and_over_what_was_there_before() {
     let recordings = recordings();
     assert!(recordings.len() >= 40, "{recordings:?}");
-    let mut painted = 0;
+    let mut looks = 0;
     for recording in recordings {
         let bytes = std::fs::read(recording.join("alacritty.recording")).unwrap();
         let size: Value =
             serde_json::from_slice(&std::fs::read(recording.join("size.json")).unwrap()).unwrap();
         let part = |name: &str| size[name].as_u64().unwrap() as u16;
-        let size = Size { rows: part("screen_lines"), cols: part("columns") };
-        let (mut screen, mut terminal) = (Screen::new(size), Screen::new(size));
-        let mut shown: Option<Sheet> = None;
+        let mut pane = Pane::new(Size { rows: part("screen_lines"), cols: part("columns") });
         // Cut where nobody would.
         for piece in bytes.chunks(bytes.len() / 6 + 1) {
-            feed(&mut screen, piece);
-            let (sheet, _) = screen.sheet(0);
-            let what = format!("{} after {painted}", recording.display());
-            feed(&mut terminal, paint(shown.as_ref(), &sheet).as_bytes());
-            assert!(terminal.sheet(0).0 == sheet, "{what}: a difference");
-            let mut other = Screen::new(size);
-            feed(&mut other, paint(None, &sheet).as_bytes());
-            assert!(other.sheet(0).0 == sheet, "{what}: the whole");
-            assert_eq!(other.text(0).lines.join("\n"), terminal.text(0).lines.join("\n"), "{what}");
-            painted += 1;
-            shown = Some(sheet);
+            feed(&mut pane.screen, piece);
+            pane.look(&recording.display().to_string());
         }
+        looks += pane.looks;
     }
-    assert!(painted > 200, "{painted}");
+    assert!(looks > 200, "{looks}");
+}
+
+#[test]
+fn what_the_real_agents_draw_is_painted_as_it_is() {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/recordings");
+    let mut looks = 0;
+    for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        let file = std::fs::read(&path).unwrap();
+        let mut recording = Recording::new(&file[..]).unwrap();
+        let mut pane = Pane::new(recording.size());
+        while let Some(moment) = recording.moment().unwrap() {
+            if let Happened::Output(text) = moment.what {
+                // Cut in its midst, too.
+                let (one, two) = text.as_bytes().split_at(text.len() / 2);
+                for piece in [one, two] {
+                    feed(&mut pane.screen, piece);
+                    pane.look(&path.display().to_string());
+                }
+            }
+        }
+        looks += pane.looks;
+    }
+    assert!(looks > 200, "{looks}");
 }
