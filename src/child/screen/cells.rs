@@ -25,12 +25,15 @@ use crate::{
 /// Puts cells after what it was begun with.
 pub(super) struct Writer {
     bytes: Vec<u8>,
-    styles: HashMap<Vec<u8>, u64>,
+    /// The numbers of styles that are colours and flags alone, as almost all are: there may be one for each cell.
+    plain: HashMap<u128, u64>,
+    /// Those of all others, by their bytes.
+    rich: HashMap<Vec<u8>, u64>,
 }
 
 impl Writer {
     pub(super) fn after(bytes: Vec<u8>) -> Self {
-        Writer { bytes, styles: HashMap::new() }
+        Writer { bytes, plain: HashMap::new(), rich: HashMap::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -84,8 +87,30 @@ impl Writer {
     }
 
     fn style(&mut self, cell: &Cell) {
-        let number = self.styles.len() as u64;
+        let number = (self.plain.len() + self.rich.len()) as u64;
+        if cell.extra.is_none() {
+            let key = plain(cell);
+            if let Some(&known) = self.plain.get(&key) {
+                return self.number(known);
+            }
+            self.plain.insert(key, number);
+            self.number(number);
+            return self.full(cell);
+        }
         let at = self.bytes.len();
+        self.full(cell);
+        let style = self.bytes.split_off(at);
+        match self.rich.get(&style) {
+            Some(&known) => self.number(known),
+            None => {
+                self.number(number);
+                self.bytes.extend(&style);
+                self.rich.insert(style, number);
+            }
+        }
+    }
+
+    fn full(&mut self, cell: &Cell) {
         self.number(cell.flags.bits().into());
         self.color(Some(cell.fg));
         self.color(Some(cell.bg));
@@ -101,15 +126,6 @@ impl Writer {
             self.number(marks.len() as u64);
             marks.iter().for_each(|&mark| self.number(mark.into()));
         }
-        let style = self.bytes.split_off(at);
-        match self.styles.get(&style) {
-            Some(&known) => self.number(known),
-            None => {
-                self.number(number);
-                self.bytes.extend(&style);
-                self.styles.insert(style, number);
-            }
-        }
     }
 
     /// No sequence gives other names than those of text and background.
@@ -123,6 +139,17 @@ impl Writer {
             None => self.mark(NO_COLOR),
         }
     }
+}
+
+/// A style that is colours and flags alone, as a number: no two have the same.
+fn plain(cell: &Cell) -> u128 {
+    let color = |color| match color {
+        Color::Named(name) => name as u32,
+        Color::Indexed(index) => 1 << 24 | u32::from(index),
+        Color::Spec(Rgb { r, g, b }) => 2 << 24 | u32::from_be_bytes([0, r, g, b]),
+    };
+    let colors = u128::from(color(cell.fg)) << 32 | u128::from(color(cell.bg));
+    colors << 16 | u128::from(cell.flags.bits())
 }
 
 /// Takes cells from the front of some bytes. Each method gives nothing when they are not what it wants.
