@@ -3,7 +3,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use tokio::{
@@ -22,7 +22,7 @@ use crate::{
     },
     id::{Caller, Size},
     ipc::viewer::{self, FromViewer, Known, Look, Message, ToViewer},
-    registry::{Found, Registry, rights::Act},
+    registry::{Found, Registry, board::ms, rights::Act},
 };
 
 /// Between two pictures. Faster than anybody reads; a program that draws all the time costs no more than this.
@@ -251,10 +251,10 @@ impl Pane {
             name: self.found.node.name.clone(),
             state: status.state.to_string(),
             why: status.why.clone(),
-            since_ms: millis(status.since),
+            since_ms: ms(status.since),
             person,
             yours: status.viewer == Some(self.leaving.id),
-            owner_since_ms: millis(status.owner.since()),
+            owner_since_ms: ms(status.owner.since()),
             held: status.held,
             queued: status.queued,
             title: status.title.clone(),
@@ -266,8 +266,4 @@ impl Pane {
         }
         Ok(())
     }
-}
-
-fn millis(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

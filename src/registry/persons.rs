@@ -1,11 +1,12 @@
 //! Persons at panes: what is remembered of who holds an input, and what the agents above are told of it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use chrono::DateTime;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use super::{Registry, birth::Birth, inbox::ReportStatus, mail::Letter};
+use super::{Registry, birth::Birth, board::ms, inbox::ReportStatus, mail::Letter};
 use crate::{
     child::{
         delivery::{DeliveryId, Job, What},
@@ -63,7 +64,7 @@ impl Registry {
             );
         }
         let data = json!({
-            "person": told.who, "took_ms": millis(told.took), "gave_ms": millis(told.gave), "typed": told.typed,
+            "person": told.who, "took_ms": ms(told.took), "gave_ms": ms(told.gave), "typed": told.typed,
             "lines": told.lines,
         });
         self.tell_of(id, None, message, data, runtime);
@@ -124,7 +125,7 @@ impl Registry {
              it is given back. What they typed is not known.",
             clock(*since)
         );
-        self.tell_of(id, None, message, json!({"person": [who], "took_ms": millis(*since)}), &runtime);
+        self.tell_of(id, None, message, json!({"person": [who], "took_ms": ms(*since)}), &runtime);
     }
 }
 
@@ -133,12 +134,27 @@ fn sender(body: &Value) -> Option<Caller> {
     serde_json::from_value(body.get(SENDER)?.clone()).ok()
 }
 
-fn millis(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
-}
-
 /// As a clock shows it, in UTC.
 fn clock(at: SystemTime) -> String {
-    let seconds = millis(at) / 1000 % 86_400;
-    format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    DateTime::from_timestamp_millis(ms(at) as i64).unwrap_or_default().format("%H:%M:%S UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_as_a_clock_shows_it() {
+        let after = |ms| UNIX_EPOCH + Duration::from_millis(ms);
+        for (at, told) in [
+            (after(0), "00:00:00 UTC"),
+            (after(86_399_999), "23:59:59 UTC"),
+            (after(1_795_642_234_734), "21:30:34 UTC"),
+            (UNIX_EPOCH - Duration::from_secs(1), "00:00:00 UTC"),
+        ] {
+            assert_eq!(clock(at), told);
+        }
+    }
 }

@@ -23,6 +23,15 @@ async fn size_is(client: &Client, child: &str, size: &str) {
     }
 }
 
+/// A root with a shell, and a person's terminal of this size. The company is first, so that it ends last.
+async fn scene(cols: u16, rows: u16) -> (Real, Client, String, Terminal) {
+    let real = Real::new();
+    let root = real.client().await;
+    let child = root.bash().await;
+    let terminal = Terminal::new(&real, cols, rows).await;
+    (real, root, child, terminal)
+}
+
 #[tokio::test]
 async fn a_person_sees_the_same_cells_types_and_leaves_everything_as_it_was() {
     let real = Real::new();
@@ -73,10 +82,7 @@ async fn a_person_sees_the_same_cells_types_and_leaves_everything_as_it_was() {
 
 #[tokio::test]
 async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_is_given_back() {
-    let real = Real::new();
-    let root = real.client().await;
-    let child = root.bash().await;
-    let terminal = Terminal::new(&real, 100, 25).await;
+    let (_real, root, child, terminal) = scene(100, 25).await;
     terminal.attach(&child).await;
     let send = async |text: &str| root.call("send_message_to", json!({"to": child, "message": text})).await;
     let held = send("echo from the orchestrator").await;
@@ -131,10 +137,7 @@ async fn a_message_meanwhile_is_held_counted_and_delivered_once_when_the_input_i
 
 #[tokio::test]
 async fn a_watcher_takes_nothing_and_changes_no_size() {
-    let real = Real::new();
-    let root = real.client().await;
-    let child = root.bash().await;
-    let terminal = Terminal::new(&real, 75, 15).await;
+    let (real, root, child, terminal) = scene(75, 15).await;
     terminal.run(&format!("watch {child}"));
     terminal.has("the orchestrator has the input").await;
     root.say(&child, "stty size; echo seen by all").await;
@@ -164,10 +167,7 @@ async fn a_watcher_takes_nothing_and_changes_no_size() {
 #[tokio::test]
 async fn a_watcher_that_takes_nothing_in_holds_up_nobody_and_then_sees_the_newest() {
     use rustix::process::Signal;
-    let real = Real::new();
-    let root = real.client().await;
-    let child = root.bash().await;
-    let terminal = Terminal::new(&real, 75, 15).await;
+    let (_real, root, child, terminal) = scene(75, 15).await;
     terminal.run(&format!("watch {child}"));
     terminal.has("the orchestrator has the input").await;
     let (_, draws) = terminal.processes();
@@ -224,10 +224,7 @@ async fn the_terminal_is_as_it_was_whoever_is_killed() {
 
 #[tokio::test]
 async fn a_terminal_that_is_gone_gives_the_input_back() {
-    let real = Real::new();
-    let root = real.client().await;
-    let child = root.bash().await;
-    let terminal = Terminal::new(&real, 90, 25).await;
+    let (_real, root, child, terminal) = scene(90, 25).await;
     terminal.attach(&child).await;
     let held = root.call("send_message_to", json!({"to": child, "message": "echo at last"})).await;
     assert_eq!(held["status"], "held");
@@ -242,10 +239,7 @@ async fn a_terminal_that_is_gone_gives_the_input_back() {
 
 #[tokio::test]
 async fn a_broker_that_is_killed_is_followed_by_another() {
-    let real = Real::new();
-    let root = real.client().await;
-    let child = root.bash().await;
-    let terminal = Terminal::new(&real, 90, 25).await;
+    let (real, root, child, terminal) = scene(90, 25).await;
     terminal.attach(&child).await;
     terminal.enters("echo before");
     terminal.shows(|shown| shown.lines().any(|line| line == "before")).await;
@@ -298,10 +292,7 @@ async fn a_program_gets_the_mouse_the_focus_and_pastes_only_if_it_asked() {
 
 #[tokio::test]
 async fn a_resize_goes_to_the_program_and_an_end_is_told() {
-    let real = Real::new();
-    let root = real.client().await;
-    let child = root.bash().await;
-    let terminal = Terminal::new(&real, 90, 25).await;
+    let (_real, root, child, terminal) = scene(90, 25).await;
     terminal.attach(&child).await;
     for (cols, rows) in [(70, 20), (100, 30), (50, 12), (71, 21)] {
         terminal.tmux(&["resize-window", "-x", &cols.to_string(), "-y", &rows.to_string()]);
@@ -348,10 +339,7 @@ async fn a_person_starts_a_program_and_is_there() {
 
 #[tokio::test]
 async fn from_top_one_goes_to_a_pane_and_comes_back() {
-    let real = Real::new();
-    let root = real.client().await;
-    let child = root.bash().await;
-    let terminal = Terminal::new(&real, 100, 25).await;
+    let (_real, root, child, terminal) = scene(100, 25).await;
     let (stty, state) = (terminal.stty().await, terminal.state());
     terminal.enters(COMPERE);
     terminal.has("enter attach").await;
@@ -376,10 +364,7 @@ async fn from_top_one_goes_to_a_pane_and_comes_back() {
 
 #[tokio::test]
 async fn who_may_not_is_told_so_and_the_terminal_is_not_touched() {
-    let real = Real::new();
-    let root = real.client().await;
-    let child = root.bash().await;
-    let terminal = Terminal::new(&real, 90, 25).await;
+    let (real, root, child, terminal) = scene(90, 25).await;
     terminal.run("attach c9");
     terminal.has("there is no child c9").await;
     terminal.run(&format!("attach {child} --prefix C-c"));
