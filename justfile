@@ -10,8 +10,8 @@ test *args:
 
 # Format and lints, as CI has them.
 lint:
-    cargo fmt --check
-    cargo clippy --all-targets --locked -- -D warnings
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
     cargo clippy --all-targets --locked --features faults -- -D warnings
 
 # Every fault we can make, in the long form: about five minutes (faults --list, faults storm).

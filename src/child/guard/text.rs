@@ -123,7 +123,12 @@ impl Guard<'_> {
         }
         let at = cursor.point.column.0;
         let cells = &grid[cursor.point.line][Column(at)..Column(grid.columns().min(at + most))];
-        cells.iter().position(|cell| cell.flags.intersects(WIDE)).unwrap_or(cells.len())
+        // All at once is quicker, and almost never are there any.
+        let flags = cells.iter().fold(Flags::empty(), |flags, cell| flags | cell.flags);
+        if !flags.intersects(WIDE) {
+            return cells.len();
+        }
+        cells.iter().take_while(|cell| !cell.flags.intersects(WIDE)).count()
     }
 
     /// Writes so many cells, which there is room for.

@@ -63,17 +63,14 @@ impl Writer {
     pub(super) fn row(&mut self, cells: &[Cell]) {
         let mut rest = cells;
         while let Some(first) = rest.first() {
-            let alike = |cell: &Cell| {
-                cell.flags == first.flags
-                    && cell.fg == first.fg
-                    && cell.bg == first.bg
-                    && cell.extra == first.extra
-            };
+            let (look, flags, plain) = (colors(first), first.flags, first.extra.is_none());
             let (mut len, mut same, mut last) = (1, 1, first.c);
             // Up to another style, or to where many of the same character have ended.
             for cell in &rest[1..] {
                 let again = cell.c == last;
-                if !again && same >= SAME_MIN || !alike(cell) {
+                let extra = if plain { cell.extra.is_none() } else { cell.extra == first.extra };
+                let alike = extra && cell.flags == flags && colors(cell) == look;
+                if !alike || !again && same >= SAME_MIN {
                     break;
                 }
                 (len, same, last) = (len + 1, if again { same + 1 } else { 1 }, cell.c);
@@ -173,13 +170,18 @@ impl Writer {
 
 /// A style that is colours and flags alone, as a number: no two have the same.
 fn plain(cell: &Cell) -> u128 {
+    u128::from(colors(cell)) << 16 | u128::from(cell.flags.bits())
+}
+
+/// Both of its colours. Quicker to compare than they are.
+#[inline(always)]
+fn colors(cell: &Cell) -> u64 {
     let color = |color| match color {
         Color::Named(name) => name as u32,
         Color::Indexed(index) => 1 << 24 | u32::from(index),
         Color::Spec(Rgb { r, g, b }) => 2 << 24 | u32::from_be_bytes([0, r, g, b]),
     };
-    let colors = u128::from(color(cell.fg)) << 32 | u128::from(color(cell.bg));
-    colors << 16 | u128::from(cell.flags.bits())
+    u64::from(color(cell.fg)) << 32 | u64::from(color(cell.bg))
 }
 
 /// Takes cells from the front of some bytes. Each method gives nothing when they are not what it wants.
