@@ -219,7 +219,10 @@ impl Registry {
         };
         let rebooted =
             birth.root.as_ref().is_some_and(|seat| !seat.boot.is_empty() && seat.boot != self.0.boot);
-        let why = if rebooted { "the machine was restarted" } else { "its runtime directory was removed" };
+        let why = match rebooted {
+            true => "the machine was restarted",
+            false => "its runtime directory was removed, or its spawn was cut short",
+        };
         let (name, session) = (birth.name.clone(), birth.facts.session.clone());
         {
             let mut state = self.state();

@@ -282,15 +282,16 @@ impl Registry {
             about: birth.clone(),
             files: place.open_files,
         };
-        // Before anything else that happens to it.
-        self.0.journal.note(Change::event(id, "spawned", format!("{} by {caller}", reservation.name)));
-        let kept =
-            self.keep(id, spec, (resolved.rules, resolved.typing, resolved.session_signs), owner).await;
+        // On the disk while its keeper starts, and before anything else that happens to it. Should we end meanwhile, it is
+        // known by its row, or by the keeper's own record, which tells as much.
+        let spawned = Change::event(id, "spawned", format!("{} by {caller}", reservation.name));
+        let (written, kept) = tokio::join!(
+            self.write(vec![spawned, Change::Child { id, body: birth }]),
+            self.keep(id, spec, (resolved.rules, resolved.typing, resolved.session_signs), owner),
+        );
         let child = kept.inspect_err(|why| {
             self.0.journal.note(Change::event(id, "ended", format!("never began: {why}")));
         })?;
-        // After the keeper, whose own record tells as much: a row of a child that never was would be taken for a loss.
-        let written = self.write(vec![Change::Child { id, body: birth }]).await;
         fault::point!("spawn.journaled");
         if let Err(error) = written {
             let _ = child.stop(Duration::ZERO).await;
