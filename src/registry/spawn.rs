@@ -282,11 +282,13 @@ impl Registry {
             about: birth.clone(),
             files: place.open_files,
         };
-        // On the disk while its keeper starts, and before anything else that happens to it. Should we end meanwhile, it is
-        // known by its row, or by the keeper's own record, which tells as much.
+        // On the disk while its keeper starts, and before anything else that happens to it. The row says so: a broker that
+        // finds it alone would take it for a loss.
         let spawned = Change::event(id, "spawned", format!("{} by {caller}", reservation.name));
+        let mut begins = birth;
+        begins["begins"] = self.0.boot.clone().into();
         let (written, kept) = tokio::join!(
-            self.write(vec![spawned, Change::Child { id, body: birth }]),
+            self.write(vec![spawned, Change::Child { id, body: begins }]),
             self.keep(id, spec, (resolved.rules, resolved.typing, resolved.session_signs), owner),
         );
         let child = kept.inspect_err(|why| {
@@ -306,6 +308,10 @@ impl Registry {
             let facts = member.facts.clone();
             let doomed = doomed || member.stopping;
             reservation.kept = true;
+            // As it is by now; within the lock, so that nothing newer is written before it.
+            if let Some(body) = member.birth.clone() {
+                self.0.journal.note(Change::Child { id, body });
+            }
             for old in state.surplus() {
                 self.forget(&mut state, old);
             }
@@ -388,6 +394,7 @@ impl Registry {
             duty,
             restarted,
             asks: None,
+            begins: None,
         };
         let row = serde_json::to_value(&birth).unwrap_or_default();
         member.birth = Some(row.clone());
