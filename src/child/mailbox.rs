@@ -123,15 +123,20 @@ pub(super) type Accepted = Result<usize, Full>;
 ///
 /// The queue has no bound of its own: each entry is a call of a tool that waits for its answer, and those are bounded.
 #[derive(Clone, Debug)]
-pub(super) struct Mailbox {
-    commands: mpsc::Sender<Command>,
+pub(super) struct Mailbox(Arc<Door>);
+
+#[derive(Debug)]
+struct Door {
+    /// There until the last handle is gone.
+    commands: Option<mpsc::Sender<Command>>,
     wake: Arc<OwnedFd>,
 }
 
 impl Mailbox {
     pub(super) fn send(&self, command: Command) -> Result<(), Gone> {
-        self.commands.send(command).map_err(|_| Gone)?;
-        self.ring();
+        let commands = self.0.commands.as_ref().ok_or(Gone)?;
+        commands.send(command).map_err(|_| Gone)?;
+        self.0.ring();
         Ok(())
     }
 
@@ -139,18 +144,41 @@ impl Mailbox {
     pub(super) fn new() -> std::io::Result<(Self, mpsc::Receiver<Command>, Arc<OwnedFd>)> {
         let (commands, received) = mpsc::channel();
         let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        Ok((Mailbox { commands, wake: wake.clone() }, received, wake))
+        let door = Door { commands: Some(commands), wake: wake.clone() };
+        Ok((Mailbox(Arc::new(door)), received, wake))
     }
+}
 
+impl Door {
     fn ring(&self) {
         // The counter of an eventfd cannot overflow by ones.
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
 }
 
-impl Drop for Mailbox {
+impl Drop for Door {
     fn drop(&mut self) {
-        // The last handle's end must wake the thread, so that it ends too.
+        // The last handle's end wakes the thread, which then finds the queue closed, and ends too. A handle is cloned and
+        // dropped at each look at a child: that wakes nobody.
+        self.commands = None;
         self.ring();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_command_and_the_last_handles_end_wake_the_thread() {
+        let woken = |wake: &OwnedFd| rustix::io::read(wake, &mut [0; 8]).is_ok();
+        let (mailbox, commands, wake) = Mailbox::new().unwrap();
+        drop(mailbox.clone());
+        assert!(!woken(&wake));
+        mailbox.send(Command::Resize(Size::DEFAULT)).unwrap();
+        assert!(woken(&wake) && commands.try_recv().is_ok());
+        drop(mailbox);
+        assert!(woken(&wake));
+        assert!(matches!(commands.try_recv(), Err(mpsc::TryRecvError::Disconnected)));
     }
 }

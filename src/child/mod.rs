@@ -6,6 +6,7 @@ pub mod composer;
 pub mod delivery;
 pub mod explain;
 mod find;
+mod glance;
 mod guard;
 mod line;
 mod mailbox;
@@ -48,6 +49,7 @@ use self::{
     delivery::{DeliveryId, Fate, Full, Job, Mark, Standing, What},
     explain::Explained,
     find::Finding,
+    glance::Glance,
     mailbox::{Asked, Command, Mailbox},
     owner::{Claim, Owner, ViewerId},
     prompt::Prompt,
@@ -250,6 +252,7 @@ pub struct Child {
     status: watch::Receiver<Status>,
     drawn: watch::Receiver<u64>,
     written: watch::Receiver<Written>,
+    glance: Glance,
     typing: Arc<Typing>,
 }
 
@@ -266,10 +269,11 @@ impl Child {
         let id = begin.id;
         let typing = Arc::new(begin.typing.clone());
         let (sender, written) = watch::channel(Written { end: Offset(0), at: SystemTime::now() });
-        let (task, mailbox, status, drawn) = Task::new(begin, sender)?;
+        let glance = Glance::default();
+        let (task, mailbox, status, drawn) = Task::new(begin, sender, glance.clone())?;
         let can_be_idle = task.can_be_idle();
         std::thread::Builder::new().name(id.to_string()).spawn(move || task.run())?;
-        Ok(Child { id, pid, keeper, can_be_idle, mailbox, status, drawn, written, typing })
+        Ok(Child { id, pid, keeper, can_be_idle, mailbox, status, drawn, written, glance, typing })
     }
 
     /// Its id.
@@ -347,6 +351,11 @@ impl Child {
 
     /// The screen with up to `history` lines above it, unless it is still the one of version `known`.
     pub async fn screen(&self, history: usize, known: Option<u64>) -> Result<Shown, Gone> {
+        if history == 0
+            && let Some(shown) = self.glance.look(known)
+        {
+            return Ok(shown);
+        }
         self.ask(|reply| Command::Screen { history, known, reply }).await
     }
 

@@ -18,7 +18,7 @@ use std::{
     },
     path::PathBuf,
     sync::{Arc, mpsc},
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -31,6 +31,7 @@ use super::{
     composer::Composer,
     delivery::{DeliveryId, Fate, Job, Queue},
     find::Finder,
+    glance::Glance,
     mailbox::{Command, Mailbox, Piece},
     rest::Rest,
     rules::Typing,
@@ -99,6 +100,7 @@ pub(super) struct Task {
     written: watch::Sender<Written>,
     status: watch::Sender<Status>,
     drawn: watch::Sender<u64>,
+    glance: Glance,
     person: Person,
     rest: Rest,
     /// What was to be seen when the screen went to sleep.
@@ -113,6 +115,7 @@ impl Task {
     pub(super) fn new(
         begin: Begin,
         written: watch::Sender<Written>,
+        glance: Glance,
     ) -> io::Result<(Self, Mailbox, watch::Receiver<Status>, watch::Receiver<u64>)> {
         let (mailbox, commands, wake) = Mailbox::new()?;
         let from = recovery::origin(begin.kept, begin.size, &begin.socket)?;
@@ -149,6 +152,7 @@ impl Task {
             wake,
             person: Person::new(begin.owner, begin.size, from.screen.size()),
             drawn,
+            glance,
             screen: from.screen,
             reducer,
             composer: Composer::new(begin.typing.composer.as_ref()),
@@ -236,8 +240,7 @@ impl Task {
             self.rest.deadline(),
         ];
         let timeout = deadline.into_iter().flatten().min().map(|at| {
-            // Rounded up: a wake-up before the deadline would only be repeated.
-            let left = at.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+            let left = at.saturating_duration_since(Instant::now());
             Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
         });
         let mut fds = Vec::with_capacity(2);
@@ -304,6 +307,7 @@ impl Task {
     /// Everything that is due by the clock, or became possible by what was just heard.
     fn tick(&mut self, now: Instant) {
         if self.screen.sync_deadline().is_some_and(|at| at <= now) {
+            self.glance.clear();
             let fed = self.screen.end_sync(now);
             let changed = fed.changed;
             self.answer(fed);

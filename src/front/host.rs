@@ -4,15 +4,15 @@
 use std::{io, sync::Arc};
 
 use tokio::{
-    io::{AsyncRead, AsyncWriteExt, BufReader, Stdout},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 use tokio_util::sync::CancellationToken;
 
+use super::stdio;
 use crate::ipc::lines::{Line, MAX_LINE, next_line};
 
 /// A host at the other end of our standard streams.
-#[derive(Debug)]
 pub(super) struct Host {
     /// What it said; ends when it has said all.
     pub(super) lines: Lines,
@@ -21,7 +21,7 @@ pub(super) struct Host {
     /// Cancelled when it has said all, though there be lines that wait.
     pub(super) end: CancellationToken,
     /// To the host.
-    pub(super) out: Out<Stdout>,
+    pub(super) out: Out,
 }
 
 /// What a host has said and no broker has heard.
@@ -39,8 +39,7 @@ pub(super) struct Held {
 }
 
 /// Where whole lines are written.
-#[derive(Debug)]
-pub(super) struct Out<W>(W);
+pub(super) struct Out(Box<dyn AsyncWrite + Send + Unpin>);
 
 /// What a host may say before a broker takes it. A conversation's worth of requests; and any one line fits.
 const MAX_LINES: usize = 64;
@@ -49,8 +48,8 @@ const MAX_BYTES: usize = MAX_LINE;
 impl Host {
     /// Begins to read standard input.
     pub(super) fn of_this_process() -> Self {
-        let (lines, wrong, end) = hear(tokio::io::stdin());
-        Host { lines: Lines { said: lines, back: None }, wrong, end, out: Out(tokio::io::stdout()) }
+        let (lines, wrong, end) = hear(stdio::input());
+        Host { lines: Lines { said: lines, back: None }, wrong, end, out: Out(stdio::output()) }
     }
 
     /// What no broker has been told, and never will be.
@@ -77,7 +76,7 @@ impl Lines {
     }
 }
 
-impl<W: AsyncWriteExt + Unpin> Out<W> {
+impl Out {
     /// Writes this now.
     pub(super) async fn write(&mut self, lines: impl AsRef<[u8]>) -> io::Result<()> {
         self.0.write_all(lines.as_ref()).await?;

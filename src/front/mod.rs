@@ -8,6 +8,7 @@ mod losses;
 mod parent;
 mod running;
 mod session;
+mod stdio;
 mod waiting;
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Stdout},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::unix::{OwnedReadHalf, OwnedWriteHalf},
     sync::mpsc,
     time::Instant,
@@ -203,7 +204,7 @@ async fn up(
 async fn down(
     mut read: BufReader<OwnedReadHalf>,
     wrong: &mut mpsc::Receiver<String>,
-    out: &mut Out<Stdout>,
+    out: &mut Out,
     session: &Conversation,
 ) -> Over {
     let mut line = Vec::new();

@@ -1,7 +1,7 @@
 //! The journal's file: how it is opened, checked, brought to today's form, and set aside when it is broken.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -133,6 +133,22 @@ fn prepare(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_size_limit", 16 << 20)?;
     db.set_prepared_statement_cache_capacity(32);
     Ok(())
+}
+
+/// Whether a commit returns only when the disk has it. In any case all that was committed before is there with it, and
+/// the program's own end undoes none of it.
+pub(super) fn wait_for_disk(db: &Connection, waits: bool) -> rusqlite::Result<()> {
+    db.pragma_update(None, "synchronous", if waits { "FULL" } else { "NORMAL" })
+}
+
+/// Waits until the disk has what was committed. SQLite has no word for that; nor does it lock this file, so that another
+/// descriptor of it does no harm.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    match File::open(path.with_extension("db-wal")) {
+        // It is in the file itself, for which SQLite waited.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        wal => wal?.sync_data(),
+    }
 }
 
 pub(super) fn is_sound(db: &Connection) -> rusqlite::Result<bool> {

@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -27,6 +27,11 @@ pub(super) struct Writer {
     strange: bool,
     /// Notes that could not be written yet.
     owed: Vec<Change>,
+    /// Each commit waits for the disk, as the file is told now.
+    waits: bool,
+    /// Since when notes are in the file for which no disk was waited: the program's end cannot undo them, the machine's
+    /// could.
+    unsynced: Option<Instant>,
     commits: u64,
 }
 
@@ -61,11 +66,21 @@ impl Writer {
     const MOST_AT_ONCE: usize = 256;
     /// How long until what could not be written is tried again, if nobody else makes us try.
     const AGAIN: Duration = Duration::from_secs(2);
+    /// How long notes alone wait for the disk, unless a write takes them along.
+    const SOON: Duration = Duration::from_secs(1);
     /// Commits between two looks at what is old.
     const TRIM_EVERY: u64 = 512;
 
     pub(super) fn open(path: PathBuf) -> (Writer, Past) {
-        let mut writer = Writer { path, db: None, strange: false, owed: Vec::new(), commits: 0 };
+        let mut writer = Writer {
+            path,
+            db: None,
+            strange: false,
+            owed: Vec::new(),
+            waits: true,
+            unsynced: None,
+            commits: 0,
+        };
         let existed = writer.path.exists();
         let past = file::open(&writer.path).and_then(|db| {
             let past = Past::read(&db).map_err(|error| file::why(&writer.path, &error))?;
@@ -97,10 +112,13 @@ impl Writer {
     /// Until the last handle is gone; then what is owed is tried once more.
     pub(super) fn run(mut self, work: &mpsc::Receiver<Work>, noted: &AtomicUsize) {
         loop {
-            let first = if self.owed.is_empty() {
-                work.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
-            } else {
-                work.recv_timeout(Self::AGAIN)
+            let patience = match self.unsynced {
+                _ if !self.owed.is_empty() => Some(Self::AGAIN),
+                since => since.map(|since| Self::SOON.saturating_sub(since.elapsed())),
+            };
+            let first = match patience {
+                None => work.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+                Some(patience) => work.recv_timeout(patience),
             };
             let mut batch = Batch::default();
             let mut next = match first {
@@ -111,6 +129,7 @@ impl Writer {
                     if !self.owed.is_empty() {
                         self.settle(batch, noted);
                     }
+                    self.sync();
                     return;
                 }
             };
@@ -121,10 +140,14 @@ impl Writer {
                 next = batch.take(work);
             }
             self.settle(batch, noted);
+            if self.unsynced.is_some_and(|since| since.elapsed() >= Self::SOON) {
+                self.sync();
+            }
             match next {
                 Some(Alone::Rebuild(changes, reply)) => self.rebuild(changes, reply),
                 Some(Alone::Rest(reply)) => {
                     let result = self.commit(&[]);
+                    self.sync();
                     self.db = None;
                     let _ = reply.send(result);
                 }
@@ -151,6 +174,11 @@ impl Writer {
             self.reopen()?;
         }
         let Some(db) = &self.db else { return Ok(()) };
+        let waits = !writes.is_empty();
+        if waits != self.waits {
+            file::wait_for_disk(db, waits).map_err(|error| file::why(&self.path, &error))?;
+            self.waits = waits;
+        }
         fault::point!("journal.begun");
         if let Some(error) = fault::failure!("journal.failing") {
             return Err(NotWritten::Io { path: self.path.clone(), why: error.to_string() });
@@ -167,6 +195,10 @@ impl Writer {
         })();
         fault::point!("journal.committed");
         self.commits += 1;
+        if written.is_ok() {
+            let notes = !waits && !self.owed.is_empty();
+            self.unsynced = if waits { None } else { self.unsynced.or_else(|| notes.then(Instant::now)) };
+        }
         written.map_err(|error| {
             let error = file::why(&self.path, &error);
             tracing::error!(%error);
@@ -177,11 +209,21 @@ impl Writer {
         })
     }
 
+    /// Waits for the disk, for notes that did not.
+    fn sync(&mut self) {
+        if self.unsynced.take().is_some()
+            && let Err(error) = file::sync(&self.path)
+        {
+            // What is only noted can be found out again.
+            tracing::warn!(%error, "what was noted last may not be on the disk");
+        }
+    }
+
     fn reopen(&mut self) -> Result<(), NotWritten> {
         if self.strange {
             return Err(NotWritten::Corrupt { path: self.path.clone() });
         }
-        self.db = Some(file::open(&self.path)?);
+        (self.db, self.waits) = (Some(file::open(&self.path)?), true);
         Ok(())
     }
 
@@ -196,7 +238,7 @@ impl Writer {
             file::open(&self.path)
         };
         let result = fresh().and_then(|db| {
-            self.db = Some(db);
+            (self.db, self.waits) = (Some(db), true);
             self.strange = false;
             self.commit(&[(changes, oneshot::channel().0)])
         });
@@ -227,5 +269,33 @@ pub(super) mod tests {
         let (reply, mut answer) = oneshot::channel();
         writer.settle(Batch { notes, writes: vec![(write, reply)] }, noted);
         (answer.try_recv().unwrap(), writer.owed.len())
+    }
+
+    /// Which of SQLite's modes the file is in, and whether something is not on the disk yet.
+    fn after(writer: &mut Writer, batch: Batch) -> (u32, bool) {
+        writer.settle(batch, &AtomicUsize::new(9));
+        let db = writer.db.as_ref().unwrap();
+        let mode = db.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+        (mode, writer.unsynced.is_some())
+    }
+
+    #[test]
+    fn a_note_waits_for_no_disk_and_a_write_waits_for_both() {
+        const NORMAL: u32 = 1;
+        const FULL: u32 = 2;
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, _) = Writer::open(dir.path().join("journal.db"));
+        let notes = || Batch { notes: vec![Change::event(None, "said", "a")], writes: Vec::new() };
+        let write = || Batch { notes: Vec::new(), writes: vec![(Vec::new(), oneshot::channel().0)] };
+        assert_eq!(after(&mut writer, write()), (FULL, false));
+        assert_eq!(after(&mut writer, notes()), (NORMAL, true));
+        assert_eq!(after(&mut writer, notes()), (NORMAL, true));
+        assert_eq!(after(&mut writer, write()), (FULL, false));
+        assert_eq!(after(&mut writer, notes()), (NORMAL, true));
+        writer.sync();
+        assert!(writer.unsynced.is_none());
+        let other = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+        let events: u32 = other.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+        assert_eq!(events, 3, "whoever reads it does not wait");
     }
 }

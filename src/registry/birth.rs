@@ -73,6 +73,9 @@ pub(super) struct Birth {
     /// What it asks, once a person was told of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) asks: Option<String>,
+    /// The boot in which its keeper is being started: should there be no keeper, nobody was told that there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) begins: Option<String>,
 }
 
 /// What was decided when a child was spawned.
@@ -148,6 +151,7 @@ mod tests {
             duty: None,
             restarted: None,
             asks: None,
+            begins: None,
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     Found, Registry, State,
     inbox::{Report, ReportStatus},
     rights::{self, Act},
+    tree::Node,
 };
 use crate::id::{Caller, ChildId};
 
@@ -56,18 +57,18 @@ pub struct Seen {
 impl Registry {
     /// Everyone whom the caller may read, in the order they were spawned.
     pub fn board(&self, caller: Caller) -> Vec<Seen> {
-        let family = self.family(caller);
         let state = self.state();
-        let seen = |found: Found| {
-            let id = found.node.id;
-            let unread = state.mail.get(&Caller::Child(id)).map_or(0, |mail| mail.inbox.unread());
+        let readable = |node: &&Node| rights::may(caller, Act::Read, state.tree.kin(caller, node.id));
+        let seen = |node: &Node| {
+            let id = node.id;
+            let found = state.found(node, state.tree.kin(caller, id))?;
             let report = state.latest.get(&id).map(|latest| {
                 let inbox = state.mail.get(&latest.to).map(|mail| &mail.inbox);
                 (latest.clone(), inbox.is_some_and(|inbox| !inbox.is_read(latest.number)))
             });
-            Seen { found, unread, report }
+            Some(Seen { unread: found.unread, found, report })
         };
-        family.into_iter().filter(|found| rights::may(caller, Act::Read, found.kin)).map(seen).collect()
+        state.tree.all().filter(readable).filter_map(seen).collect()
     }
 
     /// To wait until something of a board may have changed, but for mere output.

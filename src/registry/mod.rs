@@ -272,15 +272,16 @@ impl Registry {
     pub fn find(&self, caller: Caller, who: &str, act: Act) -> Result<Found, Denied> {
         let state = self.state();
         let seen = |id: ChildId| rights::may(caller, Act::See, state.tree.kin(caller, id));
-        let known: Vec<&Node> = state.tree.all().filter(|node| seen(node.id)).collect();
+        let known = || state.tree.all().filter(|node| seen(node.id));
         let unknown = || Denied::Unknown {
             who: who.to_owned(),
-            there_is: known.iter().map(|node| format!("{} ({})", node.id, node.name)).collect(),
+            there_is: known().map(|node| format!("{} ({})", node.id, node.name)).collect(),
         };
         let node = if let Ok(id) = who.parse::<ChildId>() {
-            *known.iter().find(|node| node.id == id).ok_or_else(unknown)?
+            state.tree.get(id).filter(|node| seen(node.id)).ok_or_else(unknown)?
         } else {
-            let mut named: Vec<&Node> = known.iter().copied().filter(|node| node.name == who).collect();
+            let mut named: Vec<&Node> =
+                state.tree.all().filter(|node| node.name == who && seen(node.id)).collect();
             if named.iter().any(|node| state.live(node.id)) {
                 named.retain(|node| state.live(node.id));
             } else if let Some(newest) = named.pop() {
@@ -303,17 +304,24 @@ impl Registry {
         state.found(node, kin).ok_or_else(unknown)
     }
 
-    /// Everyone the caller may see, in the order they were spawned.
-    pub fn family(&self, caller: Caller) -> Vec<Found> {
+    /// Everyone the caller may see and what they are to it, in the order they were spawned; nothing else of them is
+    /// looked at.
+    pub fn kin(&self, caller: Caller) -> Vec<(ChildId, Kin)> {
         let state = self.state();
-        let mut family = Vec::new();
-        for node in state.tree.all() {
-            let kin = state.tree.kin(caller, node.id);
-            if rights::may(caller, Act::See, kin) {
-                family.extend(state.found(node, kin));
-            }
-        }
-        family
+        let begun = |id: &ChildId| state.members.get(id).is_some_and(|member| member.child.is_some());
+        let all = state.tree.all().map(|node| (node.id, state.tree.kin(caller, node.id)));
+        all.filter(|(id, kin)| rights::may(caller, Act::See, *kin) && begun(id)).collect()
+    }
+
+    /// All of each of them.
+    pub fn family(&self, caller: Caller) -> Vec<Found> {
+        self.kin(caller).into_iter().filter_map(|each| self.relative(each)).collect()
+    }
+
+    /// One of them, unless it was forgotten since.
+    pub fn relative(&self, (id, kin): (ChildId, Kin)) -> Option<Found> {
+        let state = self.state();
+        state.found(state.tree.get(id)?, kin)
     }
 
     /// The caller's own place, if it is a child.
@@ -434,13 +442,14 @@ impl State {
 
     fn count(&self, caller: Caller) -> limits::Count {
         let top = self.tree.top(caller);
-        let live = || self.tree.all().filter(|node| self.live(node.id));
-        limits::Count {
-            depth: self.tree.depth_below(caller),
-            children: live().filter(|node| node.parent == caller).count(),
-            tree: live().filter(|node| node.top == top).count(),
-            total: live().count(),
+        let mut count =
+            limits::Count { depth: self.tree.depth_below(caller), children: 0, tree: 0, total: 0 };
+        for node in self.tree.all().filter(|node| self.live(node.id)) {
+            count.children += usize::from(node.parent == caller);
+            count.tree += usize::from(node.top == top);
+            count.total += 1;
         }
+        count
     }
 
     /// Ended children beyond those we keep.

@@ -174,7 +174,8 @@ impl Registry {
                 let kept = Ring::is_kept(&ring);
                 tracing::warn!(child = %id, %error, ?kept, "nothing can be read of it");
                 if let Ok(false) = kept {
-                    self.without_a_trace(id, known, end).await;
+                    let begun = known.filter(|birth| birth.begins.as_ref() != Some(&self.0.boot));
+                    self.without_a_trace(id, begun, end).await;
                 }
                 return Trace::Nothing;
             }
@@ -187,7 +188,7 @@ impl Registry {
         }
         let theirs =
             || record.about.as_ref().and_then(|about| serde_json::from_value::<Birth>(about.clone()).ok());
-        let birth = known.or_else(theirs).unwrap_or_else(|| stranger(id, &record));
+        let mut birth = known.or_else(theirs).unwrap_or_else(|| stranger(id, &record));
         if birth.id != id {
             tracing::error!(child = %id, says = %birth.id, "its record is another's");
             return Trace::Nothing;
@@ -207,7 +208,12 @@ impl Registry {
             false if record.is_of_another_boot() => Some("the machine was restarted"),
             false => Some("its keeper died"),
         };
-        let row = row.unwrap_or_else(|| serde_json::to_value(&birth).unwrap_or_default());
+        let as_row = |birth: &Birth| serde_json::to_value(birth).unwrap_or_default();
+        let begun = birth.begins.take().is_some();
+        let row = row.filter(|_| !begun).unwrap_or_else(|| as_row(&birth));
+        if begun {
+            self.0.journal.note(Change::Child { id, body: row.clone() });
+        }
         Trace::Found(Box::new(Found { birth, row, end, record, jobs, dead }))
     }
 
@@ -371,6 +377,7 @@ fn stranger(id: ChildId, record: &Record) -> Birth {
         duty: None,
         restarted: None,
         asks: None,
+        begins: None,
     }
 }
 

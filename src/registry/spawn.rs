@@ -282,15 +282,18 @@ impl Registry {
             about: birth.clone(),
             files: place.open_files,
         };
-        // Before anything else that happens to it.
-        self.0.journal.note(Change::event(id, "spawned", format!("{} by {caller}", reservation.name)));
-        let kept =
-            self.keep(id, spec, (resolved.rules, resolved.typing, resolved.session_signs), owner).await;
+        // On the disk while its keeper starts, and before anything else that happens to it. The row says so: a broker that
+        // finds it alone would take it for a loss.
+        let spawned = Change::event(id, "spawned", format!("{} by {caller}", reservation.name));
+        let mut begins = birth;
+        begins["begins"] = self.0.boot.clone().into();
+        let (written, kept) = tokio::join!(
+            self.write(vec![spawned, Change::Child { id, body: begins }]),
+            self.keep(id, spec, (resolved.rules, resolved.typing, resolved.session_signs), owner),
+        );
         let child = kept.inspect_err(|why| {
             self.0.journal.note(Change::event(id, "ended", format!("never began: {why}")));
         })?;
-        // After the keeper, whose own record tells as much: a row of a child that never was would be taken for a loss.
-        let written = self.write(vec![Change::Child { id, body: birth }]).await;
         fault::point!("spawn.journaled");
         if let Err(error) = written {
             let _ = child.stop(Duration::ZERO).await;
@@ -305,6 +308,10 @@ impl Registry {
             let facts = member.facts.clone();
             let doomed = doomed || member.stopping;
             reservation.kept = true;
+            // As it is by now; within the lock, so that nothing newer is written before it.
+            if let Some(body) = member.birth.clone() {
+                self.0.journal.note(Change::Child { id, body });
+            }
             for old in state.surplus() {
                 self.forget(&mut state, old);
             }
@@ -387,6 +394,7 @@ impl Registry {
             duty,
             restarted,
             asks: None,
+            begins: None,
         };
         let row = serde_json::to_value(&birth).unwrap_or_default();
         member.birth = Some(row.clone());

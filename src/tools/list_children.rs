@@ -14,7 +14,6 @@ use crate::{
     child::{delivery::Queue, typing::MAX_MESSAGE},
     id::{Caller, ChildId},
     registry::{
-        Found,
         inbox::Inbox,
         rights::{self, Act},
     },
@@ -30,7 +29,7 @@ pub(super) struct ListChildren {
 #[derive(Debug, Serialize)]
 struct List {
     you: Value,
-    children: Vec<Value>,
+    children: Vec<ChildRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     around_you: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,18 +49,19 @@ impl Server {
             Some(Ok(id)) => Some(id),
             None => None,
         };
-        let (below, around): (Vec<Found>, Vec<Found>) = self
-            .registry
-            .family(self.caller)
-            .into_iter()
-            .partition(|found| rights::may(self.caller, Act::Read, found.kin) && !self.is(found.node.id));
+        let family = self.registry.kin(self.caller).into_iter().filter(|(id, _)| !self.is(*id));
+        let (below, around): (Vec<_>, Vec<_>) =
+            family.partition(|(_, kin)| rights::may(self.caller, Act::Read, *kin));
         let mut children = Vec::new();
         let (mut bytes, mut cut) = (0, None);
-        for found in below.iter().filter(|found| after.is_none_or(|after| found.node.id > after)) {
-            let row = serde_json::to_value(ChildRow::new(found)).unwrap_or_default();
-            bytes += row.to_string().len();
-            if bytes > BYTES && !children.is_empty() {
-                let last = children.last().and_then(|row: &Value| row["child"].as_str()).unwrap_or_default();
+        // Only those of this page are looked at.
+        let from = below.partition_point(|(id, _)| after.is_some_and(|after| *id <= after));
+        for found in below[from..].iter().filter_map(|each| self.registry.relative(*each)) {
+            let row = ChildRow::new(&found);
+            bytes += serde_json::to_string(&row).map_or(0, |row| row.len());
+            if bytes > BYTES
+                && let Some(ChildRow { child: last, .. }) = children.last()
+            {
                 cut = Some(format!(
                     "{} of {} are shown; {{\"after\": \"{last}\"}} reads on",
                     children.len(),
@@ -71,7 +71,8 @@ impl Server {
             }
             children.push(row);
         }
-        let around_you = around.iter().filter(|found| !self.is(found.node.id)).map(|found| {
+        let around = around.iter().filter_map(|each| self.registry.relative(*each));
+        let around_you = around.map(|found| {
             let state = found.status().state.to_string();
             json!({"child": found.node.id, "name": found.node.name, "is_your": found.kin.word(), "state": state})
         });

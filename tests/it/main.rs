@@ -28,6 +28,7 @@ mod idle;
 mod keeper;
 mod keys;
 mod limits;
+mod listing;
 mod message;
 mod nested;
 mod painted;

@@ -6,6 +6,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+
 use super::{Pending, Reader, Task};
 use crate::{
     child::{
@@ -49,6 +54,7 @@ impl Task {
     fn event(&mut self, event: Event<'_>, now: Instant) {
         match event {
             Event::Hello { version, start, typed, forgotten, .. } => {
+                self.glance.clear();
                 self.end = self.end.max(start);
                 self.speaks = Some(version);
                 self.settle(&typed, forgotten);
@@ -98,6 +104,7 @@ impl Task {
             // Only a keeper that outran us by a whole ring skips: then the screen is no longer what it was.
             tracing::warn!(child = %self.id, dropped = from - self.end, "output left the ring before it was read");
         }
+        self.glance.clear();
         // What an earlier broker has answered must not be answered twice.
         let old = bytes.len().min((self.answered - from) as usize);
         for (piece, new) in [(&bytes[..old], false), (&bytes[old..], true)] {
@@ -222,14 +229,19 @@ impl Task {
 
     /// Waits for the keeper's end, which nobody else may. It closes its connections last, so this is short.
     fn reap(&mut self) -> bool {
-        const TRIES: u32 = 500;
-        for _ in 0..TRIES {
-            if self.is_unkept() {
-                return true;
-            }
-            std::thread::park_timeout(Duration::from_millis(10));
+        const WITHIN: Duration = Duration::from_secs(5);
+        let until = Instant::now() + WITHIN;
+        if let Some(process) = &self.process {
+            ended(process.id(), WITHIN);
         }
-        false
+        while !self.is_unkept() {
+            if Instant::now() >= until {
+                return false;
+            }
+            // One that an earlier broker has started is no child of ours, and only its lock says that it has gone.
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        true
     }
 
     /// Whether the keeper is known to have ended.
@@ -310,6 +322,15 @@ impl Task {
             }
         }
     }
+}
+
+/// Sleeps until this child of ours has ended, and for no longer than that.
+fn ended(pid: u32, within: Duration) {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    // Without a descriptor for it there is still the lock to be looked at.
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let within = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
+    let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&within));
 }
 
 /// Whether that is how a socket answers whose keeper has ended, and not a want of ours.

@@ -57,7 +57,7 @@ impl Task {
     pub(super) fn show(&self, history: usize, known: Option<u64>) -> Shown {
         let unchanged = known == Some(self.screen.version());
         let text = if unchanged { Default::default() } else { self.screen.text(history) };
-        Shown {
+        let shown = Shown {
             lines: text.lines,
             history: text.history,
             unchanged,
@@ -66,6 +66,10 @@ impl Task {
             size: self.screen.size(),
             alternate: self.screen.alternate(),
             end: self.end,
+        };
+        if history == 0 && !unchanged {
+            self.glance.keep(shown.clone());
         }
+        shown
     }
 }

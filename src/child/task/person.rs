@@ -140,6 +140,7 @@ impl Task {
 
     fn give_size(&mut self, size: Size) {
         if size != self.screen.size() {
+            self.glance.clear();
             self.screen.resize(size);
             self.send(Request::Resize { size });
             // What is written again from the ring would be laid out for one size only.
