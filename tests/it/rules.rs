@@ -16,7 +16,7 @@ const PLACES: [(&str, &[&str]); 6] = [
     ("portable_pty", &["keeper"]),
     ("alacritty_terminal", &["child"]),
     ("rusqlite", &["journal"]),
-    ("rmcp", &["tools", "broker", "cli"]),
+    ("rmcp", &["tools", "broker"]),
     ("ratatui", &["cli"]),
     ("crossterm", &["cli"]),
 ];
