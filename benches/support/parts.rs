@@ -29,9 +29,9 @@ const SIZE: Size = Size::DEFAULT;
 /// Of each kind of output.
 const MIXED: usize = 8 << 10;
 
-/// A little of each kind of output, one after the other.
+/// A little of each kind of output, one after the other, as a terminal's line discipline hands it on.
 pub(crate) fn mixed() -> Vec<u8> {
-    payload::ALL.iter().flat_map(|payload| payload.make(MIXED)).collect()
+    payload::ALL.iter().flat_map(|payload| payload.cooked(MIXED)).collect()
 }
 
 /// What the keeper does with output.
@@ -96,7 +96,7 @@ impl Checkpoint {
     pub(crate) fn new() -> Checkpoint {
         let mut screen = Screen::new(SIZE);
         let truecolor = payload::ALL.iter().find(|payload| payload.name == "truecolor").unwrap();
-        let _ = screen.feed(&truecolor.make(4 << 20), Instant::now());
+        let _ = screen.feed(&truecolor.cooked(4 << 20), Instant::now());
         Checkpoint(screen)
     }
 
@@ -116,7 +116,7 @@ impl State {
     pub(crate) fn new() -> State {
         let presets = Presets::load(PresetDirs::default());
         let mut screen = Screen::new(SIZE);
-        let _ = screen.feed(&payload::ALL[2].make(MIXED), Instant::now());
+        let _ = screen.feed(&payload::ALL[2].cooked(MIXED), Instant::now());
         State { screen, reducer: Reducer::new(&presets.get("claude").unwrap().state, 1, Instant::now()) }
     }
 

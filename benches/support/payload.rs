@@ -34,6 +34,18 @@ impl Payload {
         out += "\x1b[0m\x1b[r\x1b[?25h\x1b[?1049l";
         out.into_bytes()
     }
+
+    /// The same as a terminal's line discipline hands it on, each LF behind a CR.
+    pub(crate) fn cooked(&self, bytes: usize) -> Vec<u8> {
+        let mut cooked = Vec::with_capacity(2 * bytes);
+        for byte in self.make(bytes) {
+            if byte == b'\n' && cooked.last() != Some(&b'\r') {
+                cooked.push(b'\r');
+            }
+            cooked.push(byte);
+        }
+        cooked
+    }
 }
 
 /// Numbers without a pattern, the same each time (Knuth's MMIX generator).

@@ -22,8 +22,10 @@ use unicode_width::UnicodeWidthChar;
 use super::plain::is_plain_text;
 use crate::id::Size;
 
+mod control;
 mod handler;
 pub(super) mod links;
+mod text;
 
 /// What `Term` does not tell, or is not trusted with. With what it does tell this is all of its state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -63,12 +65,17 @@ pub(super) struct Extra {
 }
 
 impl Extra {
-    /// Bytes came in: they pay for work on cells that had not a byte for each.
+    /// New bytes came in: what those before them have paid too much is gone.
+    pub(super) fn new_bytes(&mut self) {
+        self.ahead = 0;
+    }
+
+    /// So many of them are read next: they pay for work on cells that had not a byte for each.
     pub(super) fn pay(&mut self, bytes: usize) {
         let paid = bytes * CELLS_PER_BYTE;
         let settled = paid.min(self.owed);
         self.owed -= settled;
-        self.ahead = paid - settled;
+        self.ahead += paid - settled;
     }
 
     fn owe(&mut self, cells: usize) {
@@ -112,6 +119,30 @@ impl Extra {
         Extra { title, answers, bells: self.bells, owed: self.owed, touched: true, ..Extra::default() }
     }
 }
+
+/// The character sets that can be in use, as [`Extra`] counts them.
+pub(super) const CHARSETS: [CharsetIndex; 4] =
+    [CharsetIndex::G0, CharsetIndex::G1, CharsetIndex::G2, CharsetIndex::G3];
+
+/// The sixteen colours that have names, by number.
+pub(super) const NAMED: [NamedColor; 16] = [
+    NamedColor::Black,
+    NamedColor::Red,
+    NamedColor::Green,
+    NamedColor::Yellow,
+    NamedColor::Blue,
+    NamedColor::Magenta,
+    NamedColor::Cyan,
+    NamedColor::White,
+    NamedColor::BrightBlack,
+    NamedColor::BrightRed,
+    NamedColor::BrightGreen,
+    NamedColor::BrightYellow,
+    NamedColor::BrightBlue,
+    NamedColor::BrightMagenta,
+    NamedColor::BrightCyan,
+    NamedColor::BrightWhite,
+];
 
 /// Marks on one character. Term has no limit; the longest honest ones, in Tibetan or Hebrew, have under ten.
 pub(super) const MARKS_MAX: usize = 16;

@@ -12,6 +12,30 @@ const CAN: u8 = 0x18;
 const SUB: u8 = 0x1a;
 const ESC: u8 = 0x1b;
 
+/// What comes next in a stream, for who does text himself and has a parser for the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// Whole characters, controls among them, without any ESC.
+    Text(&'a str),
+    /// One whole control sequence (CSI), which nothing unfinished came before.
+    Control(&'a [u8]),
+    /// All else that a parser must have: no sequence begins in it, but at its start.
+    Other(&'a [u8]),
+    /// The inside of an OSC that is longer than [`OSC_MAX`]: so many bytes that a parser must not have.
+    Excess(usize),
+}
+
+impl Piece<'_> {
+    /// Bytes of it.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Piece::Text(text) => text.len(),
+            Piece::Control(bytes) | Piece::Other(bytes) => bytes.len(),
+            Piece::Excess(len) => *len,
+        }
+    }
+}
+
 /// Follows the stream byte by byte.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scanner {
@@ -23,37 +47,60 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
-    /// How many of these bytes a parser may have, and how many after those it must not: the inside of an OSC that
-    /// is longer than [`OSC_MAX`]. Ask again with what follows.
-    pub(super) fn split(&mut self, bytes: &[u8]) -> (usize, usize) {
-        let (mut at, mut text) = (0, 0);
-        while at < bytes.len() {
-            if self.state == State::Ground {
-                match find_escape(&bytes[at..]) {
-                    Some(plain) => at += plain,
-                    None => break,
-                }
+    /// The next piece of these bytes, of which there is one at least.
+    pub(super) fn next<'a>(&mut self, bytes: &'a [u8]) -> Piece<'a> {
+        if self.state != State::Ground || bytes[0] == ESC {
+            return self.sequence(bytes);
+        }
+        let stretch = &bytes[..find_escape(bytes).unwrap_or(bytes.len())];
+        if unfinished_char(&self.tail) > 0 {
+            // What does not go on with it ends it, and is the parser's to tell.
+            let rest = rest_of_char(stretch);
+            return self.odd(if rest > 0 { &stretch[..rest] } else { stretch });
+        }
+        let text = str::from_utf8(stretch)
+            .unwrap_or_else(|_| stretch.utf8_chunks().next().map_or("", |chunk| chunk.valid()));
+        if text.is_empty() {
+            return self.odd(stretch);
+        }
+        self.tail.clear();
+        Piece::Text(text)
+    }
+
+    /// Text that is not well formed, or unfinished.
+    fn odd<'a>(&mut self, bytes: &'a [u8]) -> Piece<'a> {
+        self.tail.extend(&bytes[bytes.len().saturating_sub(3)..]);
+        self.tail.drain(..self.tail.len().saturating_sub(3));
+        Piece::Other(bytes)
+    }
+
+    /// What there is of the sequence that goes on or begins here, up to its end or to the next one's beginning.
+    fn sequence<'a>(&mut self, bytes: &'a [u8]) -> Piece<'a> {
+        if self.state == State::Osc && self.len >= OSC_MAX && !ends_osc(bytes[0]) {
+            return Piece::Excess(bytes.iter().position(|&b| ends_osc(b)).unwrap_or(bytes.len()));
+        }
+        let alone = self.is_between();
+        self.tail.clear();
+        if let ([ESC, b'[', inner @ ..], true) = (bytes, alone) {
+            let numbers = inner.iter().take_while(|byte| matches!(byte, 0x20..=0x3f)).count();
+            if let Some(0x40..=0x7e) = inner.get(numbers) {
+                return Piece::Control(&bytes[..numbers + 3]);
             }
+        }
+        let mut at = 0;
+        loop {
             self.step(bytes[at]);
-            text = at + 1;
+            at += 1;
             if self.state == State::Csi {
                 // Most of what is in escapes: numbers.
-                at += 1;
                 at += bytes[at..].iter().take_while(|b| matches!(b, 0x20..=0x3f)).count();
-                continue;
             }
-            if self.state == State::Osc && self.len > OSC_MAX {
-                let inside = bytes[at..].iter().position(|&b| ends_osc(b)).unwrap_or(bytes.len() - at);
-                return (at, inside);
+            let over = self.state == State::Ground || self.state == State::Osc && self.len >= OSC_MAX;
+            if over || bytes.get(at).is_none_or(|&next| next == ESC) {
+                break;
             }
-            at += 1;
         }
-        if text > 0 {
-            self.tail.clear();
-        }
-        self.tail.extend(&bytes[text.max(bytes.len().saturating_sub(3))..]);
-        self.tail.drain(..self.tail.len().saturating_sub(3));
-        (bytes.len(), 0)
+        Piece::Other(&bytes[..at])
     }
 
     /// Does the next byte begin a character or a sequence?
@@ -100,15 +147,7 @@ pub(super) fn rest_of_char(bytes: &[u8]) -> usize {
 
 /// Where the next escape begins.
 pub(super) fn find_escape(bytes: &[u8]) -> Option<usize> {
-    // `contains` is vectorised, `position` is not.
-    let mut at = 0;
-    for chunk in bytes.chunks(64) {
-        if chunk.contains(&ESC) {
-            return chunk.iter().position(|&b| b == ESC).map(|n| at + n);
-        }
-        at += chunk.len();
-    }
-    None
+    memchr::memchr(ESC, bytes)
 }
 
 /// How many bytes at the end begin a character and do not finish it: at most 3.
@@ -177,6 +216,17 @@ impl State {
 mod tests {
     use super::*;
 
+    fn pieces<'a>(scanner: &mut Scanner, mut bytes: &'a [u8]) -> Vec<(Piece<'a>, &'a [u8])> {
+        let mut pieces = Vec::new();
+        while !bytes.is_empty() {
+            let piece = scanner.next(bytes);
+            let (now, later) = bytes.split_at(piece.len());
+            pieces.push((piece, now));
+            bytes = later;
+        }
+        pieces
+    }
+
     #[test]
     fn a_cut_falls_between_characters_and_sequences() {
         for (bytes, used) in [
@@ -214,7 +264,7 @@ mod tests {
         for step in [1, 2, 3, 5] {
             let (mut scanner, mut seen) = (Scanner::default(), 0);
             for part in stream.chunks(step) {
-                scanner.split(part);
+                pieces(&mut scanner, part);
                 seen += part.len();
                 assert_eq!(
                     scanner.is_between(),
@@ -233,17 +283,52 @@ mod tests {
         for step in [1, 7, 4096, long.len()] {
             let mut scanner = Scanner::default();
             let mut kept = Vec::new();
-            for mut part in long.chunks(step) {
-                while !part.is_empty() {
-                    let (keep, skip) = scanner.split(part);
-                    kept.extend(&part[..keep]);
-                    part = &part[keep + skip..];
+            for part in long.chunks(step) {
+                for (piece, bytes) in pieces(&mut scanner, part) {
+                    if !matches!(piece, Piece::Excess(_)) {
+                        kept.extend(bytes);
+                    }
                 }
             }
             assert_eq!(kept.len(), 2 + OSC_MAX + 6, "in steps of {step}");
             assert!(kept.ends_with(b"aaa\x07after"));
         }
         let short = b"\x1b]0;title".repeat(OSC_MAX);
-        assert_eq!(Scanner::default().split(&short), (short.len(), 0));
+        assert!(
+            !pieces(&mut Scanner::default(), &short)
+                .iter()
+                .any(|(piece, _)| matches!(piece, Piece::Excess(_)))
+        );
+    }
+
+    #[test]
+    fn text_and_whole_control_sequences_need_no_parser() {
+        let mut scanner = Scanner::default();
+        let stream = "a\né\x1b[1m漢\x1b[\x1b[31m\x1b]0;t\x07\x1b[2".as_bytes();
+        let bytes = [stream, b"J\xe6"].concat();
+        let mut seen = Vec::new();
+        for (piece, bytes) in pieces(&mut scanner, &bytes) {
+            seen.push(match piece {
+                Piece::Text(_) => format!("text {}", bytes.escape_ascii()),
+                Piece::Control(_) => format!("control {}", bytes.escape_ascii()),
+                Piece::Other(_) => format!("other {}", bytes.escape_ascii()),
+                Piece::Excess(_) => "excess".into(),
+            });
+        }
+        let expected = [
+            r"text a\n\xc3\xa9",
+            r"control \x1b[1m",
+            r"text \xe6\xbc\xa2",
+            r"other \x1b[",
+            // Not out of nothing: a parser has something unfinished.
+            r"other \x1b[31m",
+            r"other \x1b]0;t\x07",
+            r"control \x1b[2J",
+            r"other \xe6",
+        ];
+        assert_eq!(seen, expected);
+        assert!(matches!(scanner.next(b"\xbc\xa2x"), Piece::Other(b"\xbc\xa2")));
+        assert!(matches!(scanner.next(b"x\xff"), Piece::Text("x")));
+        assert!(matches!(scanner.next(b"\xffx\x1b"), Piece::Other(b"\xffx")));
     }
 }

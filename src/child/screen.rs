@@ -29,7 +29,7 @@ use super::{
     guard::{Extra, Guard},
     prompt::Shade,
     render,
-    scan::Scanner,
+    scan::{Piece, Scanner},
     side::{Ask, Side},
     status::{ProgramStatus, Progress, PromptMark, Told},
 };
@@ -98,13 +98,8 @@ impl Screen {
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (keep, skip) = self.scanner.split(rest);
-            let mut part = &rest[..keep];
-            while !part.is_empty() {
-                let taken = if self.held.is_some() { self.hold(part) } else { self.step(part, Some(now)) };
-                part = &part[taken..];
-            }
-            rest = &rest[keep + skip..];
+            let taken = if self.held.is_some() { self.hold(rest) } else { self.step(rest, Some(now)) };
+            rest = &rest[taken..];
         }
         self.fed(before)
     }
@@ -257,23 +252,24 @@ impl Screen {
         }
     }
 
-    /// Parses up to the end of the first sequence that the emulator does not answer. Returns how many bytes that was.
-    /// With a time, a synchronised update may begin there.
+    /// Takes in some of the bytes, and returns how many. With a time, a synchronised update may begin after them.
     fn step(&mut self, bytes: &[u8], now: Option<Instant>) -> usize {
         let bytes = &bytes[..bytes.len().min(STEP)];
         let (emulator, extra, side) = (&mut self.emulator, &mut self.extra, &mut self.side);
-        let mut taken = bytes.len();
-        let mut ask = None;
+        let (mut taken, mut begins) = (0, false);
+        extra.new_bytes();
         let done = catch_unwind(AssertUnwindSafe(|| {
-            taken = emulator.side.advance_until_terminated(side, bytes);
-            ask = side.ask.take();
-            extra.pay(taken);
-            emulator.advance(&bytes[..taken], ask.clone(), extra);
+            while taken < bytes.len() && !begins {
+                let piece = self.scanner.next(&bytes[taken..]);
+                taken += piece.len();
+                extra.pay(piece.len());
+                begins = emulator.take(piece, extra, side) && now.is_some();
+            }
         }));
         if done.is_err() {
             self.renew();
         }
-        if let (Some(now), Some(Ask::BeginSync)) = (now, ask) {
+        if let (Some(now), true) = (now, begins) {
             self.held = Some(Held { deadline: now + SYNC, bytes: Vec::new() });
         }
         if std::mem::take(&mut self.extra.touched) | std::mem::take(&mut self.side.news) {
@@ -284,6 +280,7 @@ impl Screen {
 
     fn renew(&mut self) {
         self.emulator = Emulator::new(self.size);
+        self.scanner = Scanner::default();
         self.extra = self.extra.renewed();
         self.resets += 1;
     }
@@ -302,7 +299,7 @@ const SYNC: Duration = Duration::from_millis(150);
 const END_SYNC: &[u8] = b"\x1b[?2026l";
 /// Bytes of one synchronised update. Full redraws of large terminals are around 100 KB.
 const HELD_MAX: usize = 1024 * 1024;
-/// Bytes at once: what a failure of the emulator loses at most.
+/// Bytes at once: what is read between two looks at what it cost.
 const STEP: usize = 4096;
 
 /// A synchronised update that has not ended. vte could keep it, but with a clock of its own, and then our answers to
@@ -335,20 +332,42 @@ impl Emulator {
         }
     }
 
-    /// Bytes that end with what made the side parser ask.
-    fn advance(&mut self, bytes: &[u8], ask: Option<Ask>, extra: &mut Extra) {
-        let mut guard = Guard { term: &mut self.term, extra };
-        match (&ask, bytes) {
-            // REP is ours: the processor gets CAN for the letter.
-            (Some(Ask::Repeat(_)), [before @ .., _]) => {
-                self.processor.advance(&mut guard, before);
-                self.processor.advance(&mut guard, b"\x18");
+    /// Returns whether a synchronised update begins after it.
+    fn take(&mut self, piece: Piece<'_>, extra: &mut Extra, side: &mut Side) -> bool {
+        let guard = &mut Guard { term: &mut self.term, extra };
+        match piece {
+            Piece::Text(text) => guard.text(text),
+            Piece::Control(sequence) if guard.control(sequence) => {}
+            Piece::Control(sequence) if !Side::hears(sequence) => self.processor.advance(guard, sequence),
+            Piece::Control(mut rest) | Piece::Other(mut rest) => {
+                let mut begins = false;
+                while !rest.is_empty() {
+                    let taken = self.side.advance_until_terminated(side, rest);
+                    let ask = side.ask.take();
+                    begins = ask == Some(Ask::BeginSync);
+                    advance(&mut self.processor, guard, &rest[..taken], ask);
+                    rest = &rest[taken..];
+                }
+                return begins;
             }
-            _ => self.processor.advance(&mut guard, bytes),
+            Piece::Excess(_) => {}
         }
-        if let Some(ask) = ask {
-            guard.answer(ask);
+        false
+    }
+}
+
+/// Bytes that end with what made the side parser ask.
+fn advance(processor: &mut Processor<Unsynchronised>, guard: &mut Guard<'_>, bytes: &[u8], ask: Option<Ask>) {
+    match (&ask, bytes) {
+        // REP is ours: the processor gets CAN for the letter.
+        (Some(Ask::Repeat(_)), [before @ .., _]) => {
+            processor.advance(guard, before);
+            processor.advance(guard, b"\x18");
         }
+        _ => processor.advance(guard, bytes),
+    }
+    if let Some(ask) = ask {
+        guard.answer(ask);
     }
 }
 
@@ -382,5 +401,7 @@ impl Dimensions for Cells {
     }
 }
 
+#[cfg(test)]
+mod same;
 #[cfg(test)]
 pub(super) mod tests;

@@ -52,6 +52,13 @@ pub(super) struct Side {
     string: Vec<u8>,
 }
 
+impl Side {
+    /// Whether a whole control sequence could be one that is heard here, by its last byte.
+    pub(super) fn hears(sequence: &[u8]) -> bool {
+        matches!(sequence.last(), Some(b'q' | b'c' | b'n' | b't' | b'p' | b'b' | b'h'))
+    }
+}
+
 /// The device control string (DCS) that is being read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Device {

@@ -5,7 +5,7 @@ use alacritty_terminal::vte::{Params, Parser, Perform};
 
 use super::{
     line::Line,
-    scan::{self, Scanner},
+    scan::{self, Piece, Scanner},
 };
 
 /// Where bytes to be read begin.
@@ -130,9 +130,12 @@ impl Reader {
             Pen { line: &mut self.line, moves: &mut self.moves, alternate: &mut self.alternate, ended };
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (keep, skip) = self.scanner.split(rest);
-            self.parser.advance(&mut pen, &rest[..keep]);
-            rest = &rest[keep + skip..];
+            let piece = self.scanner.next(rest);
+            let (now, later) = rest.split_at(piece.len());
+            if !matches!(piece, Piece::Excess(_)) {
+                self.parser.advance(&mut pen, now);
+            }
+            rest = later;
         }
     }
 

@@ -143,9 +143,9 @@ fn working_on_whole_screens_has_a_limit() {
     let _ = screen.feed(&[&b"\x1b#8".repeat(1000)[..], b"\x1b[2J\x1b#8"].concat(), Instant::now());
     assert!(screen.text(0).lines.is_empty());
     let mut screen = Screen::new(Size::DEFAULT);
-    let _ = screen.feed(&b"x\r\n\x1b[2J".repeat(500), Instant::now());
+    let _ = screen.feed(&b"x\r\n\x1b[2J\x1b[H".repeat(500), Instant::now());
     let text = screen.text(1000);
-    assert!((10..500).contains(&text.history) && text.lines.len() == text.history, "{}", text.history);
+    assert!((10..100).contains(&text.history) && text.lines.len() == text.history, "{}", text.history);
 }
 
 #[test]
@@ -173,8 +173,12 @@ fn erasing_in_colour_has_a_limit_and_erasing_has_none() {
         assert!(ground(format!("text\r\n\x1b[44m\x1b{erase}").as_bytes()).1, "{erase:?}");
     }
     for erase in ["[40S", "[40T", "[H\x1b[40L", "[H\x1b[40M", "[H\x1b[J", "[2J"] {
-        let flood = [44, 45].map(|color| format!("\x1b[Htext\x1b[{color}m\x1b{erase}")).concat().repeat(200);
-        assert_eq!(ground(flood.as_bytes()), (Vec::new(), false), "{erase:?}");
+        let flood = [44, 45].map(|color| format!("\x1b[Htext\x1b[{color}m\x1b{erase}")).concat();
+        let grounds = (200..210).map(|times| ground(flood.repeat(times).as_bytes()));
+        let (texts, coloured): (Vec<_>, Vec<_>) = grounds.unzip();
+        // Twenty bytes pay for an eighth of it.
+        assert!(coloured.iter().filter(|coloured| **coloured).count() <= 3, "{erase:?} {coloured:?}");
+        assert_eq!(texts.concat(), [""; 0], "{erase:?}");
     }
     let honest = format!("{}\x1b[44m\x1b[2J", "text and more of it\r\n".repeat(40));
     assert!(ground(honest.repeat(20).as_bytes()).1, "bytes pay for it");

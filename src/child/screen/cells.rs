@@ -11,12 +11,12 @@ use alacritty_terminal::{
     grid::Cursor,
     index::{Column, Line, Point},
     term::cell::{Cell, CellExtra, Flags, Hyperlink},
-    vte::ansi::{CharsetIndex, Color, NamedColor, Rgb, StandardCharset},
+    vte::ansi::{Color, NamedColor, Rgb, StandardCharset},
 };
 
 use crate::{
     child::{
-        guard::{MARKS_MAX, links::hyperlink},
+        guard::{CHARSETS, MARKS_MAX, NAMED, links::hyperlink},
         picture::Link,
     },
     id::Size,
@@ -25,15 +25,21 @@ use crate::{
 /// Puts cells after what it was begun with.
 pub(super) struct Writer {
     bytes: Vec<u8>,
-    /// The numbers of styles that are colours and flags alone, as almost all are: there may be one for each cell.
-    plain: HashMap<u128, u64>,
-    /// Those of all others, by their bytes.
+    /// How many styles were written out. The next one has this number.
+    styles: u64,
+    /// The numbers of those that are colours and flags alone, as almost all are. There may be one for each cell, so an old
+    /// one makes room for a new one, and is written out again.
+    plain: Vec<Option<(u128, u64)>>,
+    /// The numbers of all others, by their bytes.
     rich: HashMap<Vec<u8>, u64>,
 }
 
+/// Places for plain styles: a power of two.
+const PLACES: usize = 512;
+
 impl Writer {
     pub(super) fn after(bytes: Vec<u8>) -> Self {
-        Writer { bytes, plain: HashMap::new(), rich: HashMap::new() }
+        Writer { bytes, styles: 0, plain: vec![None; PLACES], rich: HashMap::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -56,14 +62,31 @@ impl Writer {
 
     pub(super) fn row(&mut self, cells: &[Cell]) {
         let mut rest = cells;
-        while let [first, tail @ ..] = rest {
-            let same = 1 + tail.iter().take_while(|cell| *cell == first).count();
-            let all_same = same >= SAME_MIN;
-            let len = if all_same { same } else { span(rest) };
-            self.number(2 * len as u64 + u64::from(all_same));
-            self.style(first);
-            for cell in &rest[..if all_same { 1 } else { len }] {
-                self.number(cell.c.into());
+        while let Some(first) = rest.first() {
+            let alike = |cell: &Cell| {
+                cell.flags == first.flags
+                    && cell.fg == first.fg
+                    && cell.bg == first.bg
+                    && cell.extra == first.extra
+            };
+            let (mut len, mut same, mut last) = (1, 1, first.c);
+            // Up to another style, or to where many of the same character have ended.
+            for cell in &rest[1..] {
+                let again = cell.c == last;
+                if !again && same >= SAME_MIN || !alike(cell) {
+                    break;
+                }
+                (len, same, last) = (len + 1, if again { same + 1 } else { 1 }, cell.c);
+            }
+            let (different, same) = if same < SAME_MIN { (len, 0) } else { (len - same, same) };
+            for (span, all_same) in [(&rest[..different], false), (&rest[different..different + same], true)]
+            {
+                let Some(first) = span.first() else { continue };
+                self.number(2 * span.len() as u64 + u64::from(all_same));
+                self.style(first);
+                for cell in &span[..if all_same { 1 } else { span.len() }] {
+                    self.number(cell.c.into());
+                }
             }
             rest = &rest[len..];
         }
@@ -87,15 +110,21 @@ impl Writer {
     }
 
     fn style(&mut self, cell: &Cell) {
-        let number = (self.plain.len() + self.rich.len()) as u64;
+        let new = self.styles;
         if cell.extra.is_none() {
             let key = plain(cell);
-            if let Some(&known) = self.plain.get(&key) {
-                return self.number(known);
-            }
-            self.plain.insert(key, number);
-            self.number(number);
-            return self.full(cell);
+            // Knuth's multiplicative hash, by the golden ratio.
+            let hash = (key as u64 ^ (key >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let place = &mut self.plain[(hash >> (64 - PLACES.ilog2())) as usize];
+            return match *place {
+                Some((known, number)) if known == key => self.number(number),
+                _ => {
+                    *place = Some((key, new));
+                    self.styles += 1;
+                    self.number(new);
+                    self.full(cell);
+                }
+            };
         }
         let at = self.bytes.len();
         self.full(cell);
@@ -103,9 +132,10 @@ impl Writer {
         match self.rich.get(&style) {
             Some(&known) => self.number(known),
             None => {
-                self.number(number);
+                self.styles += 1;
+                self.number(new);
                 self.bytes.extend(&style);
-                self.rich.insert(style, number);
+                self.rich.insert(style, new);
             }
         }
     }
@@ -296,40 +326,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Characters of one style up to where many of the same begin.
-fn span(cells: &[Cell]) -> usize {
-    let style = |cell: &Cell| (cell.fg, cell.bg, cell.flags);
-    let first = &cells[0];
-    let alike = |cell: &&Cell| style(cell) == style(first) && cell.extra == first.extra;
-    let len = cells.iter().take_while(alike).count();
-    let repeats = |cells: &[Cell]| cells.iter().all(|cell| cell.c == cells[0].c);
-    cells[..len].windows(SAME_MIN).position(repeats).map_or(len, |at| at.max(1))
-}
-
 /// Cells from which on a span of the same is the shorter one: it and the next have three bytes before their characters.
 const SAME_MIN: usize = 5;
 
-pub(super) const CHARSETS: [CharsetIndex; 4] =
-    [CharsetIndex::G0, CharsetIndex::G1, CharsetIndex::G2, CharsetIndex::G3];
-
-const NAMED: [NamedColor; 16] = [
-    NamedColor::Black,
-    NamedColor::Red,
-    NamedColor::Green,
-    NamedColor::Yellow,
-    NamedColor::Blue,
-    NamedColor::Magenta,
-    NamedColor::Cyan,
-    NamedColor::White,
-    NamedColor::BrightBlack,
-    NamedColor::BrightRed,
-    NamedColor::BrightGreen,
-    NamedColor::BrightYellow,
-    NamedColor::BrightBlue,
-    NamedColor::BrightMagenta,
-    NamedColor::BrightCyan,
-    NamedColor::BrightWhite,
-];
 const FOREGROUND: u8 = 16;
 const BACKGROUND: u8 = 17;
 const INDEXED: u8 = 18;

@@ -10,9 +10,12 @@ use alacritty_terminal::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Screen, cells::CHARSETS};
+use super::Screen;
 use crate::{
-    child::{guard::Extra, status::Told},
+    child::{
+        guard::{CHARSETS, Extra},
+        status::Told,
+    },
     id::Size,
 };
 

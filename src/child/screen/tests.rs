@@ -53,6 +53,19 @@ fn wide_characters_and_marks_are_read_once() {
 }
 
 #[test]
+fn a_character_in_two_reads_costs_none_after_it() {
+    // vte alone drops the second e: it takes the four bytes from the cut on for one character.
+    let bytes = "e\u{301}e\u{301}".as_bytes();
+    for cut in 0..=bytes.len() {
+        let mut screen = Screen::new(SIZE);
+        for piece in [&bytes[..cut], &bytes[cut..]] {
+            let _ = screen.feed(piece, Instant::now());
+        }
+        assert_eq!(screen.text(0).lines, ["e\u{301}e\u{301}"], "cut at {cut}");
+    }
+}
+
+#[test]
 fn wrapped_rows_are_one_line_and_blanks_at_the_end_none() {
     check("0123456789abcdefghij!\r\nnext", &["0123456789abcdefghij!", "next"]);
     check("0123456789\r\nnext", &["0123456789", "next"]);
