@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::{client::Client, fail::Fail, given::text_or_stdin, out};
-use crate::tools;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -40,13 +39,13 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     client.close().await;
     let result = result?;
     if args.whole {
-        out::json(&serde_json::to_value(&result).map_err(std::io::Error::from)?)?;
-    } else if result.is_error != Some(true) {
-        out::line(&tools::text(&result))?;
+        out::json(result.whole())?;
+    } else if !result.is_error() {
+        out::line(&result.text())?;
     }
-    match result.is_error {
-        Some(true) if args.whole => Ok(ExitCode::FAILURE),
-        Some(true) => Err(Fail::Said(tools::text(&result))),
-        _ => Ok(ExitCode::SUCCESS),
+    match result.is_error() {
+        true if args.whole => Ok(ExitCode::FAILURE),
+        true => Err(Fail::Said(result.text())),
+        false => Ok(ExitCode::SUCCESS),
     }
 }

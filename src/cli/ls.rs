@@ -37,7 +37,7 @@ pub(super) async fn whole_list(client: &Client) -> Result<Value, Fail> {
     let mut after = None::<String>;
     loop {
         let result = client.ask("list_children", json!({"after": after})).await?;
-        let mut page = result.structured_content.unwrap_or_default();
+        let mut page = result.into_record();
         let cut = page.as_object_mut().and_then(|page| page.remove("cut")).is_some();
         after = children(&page).last().map(|last| word(last, "child").to_owned());
         match &mut whole {

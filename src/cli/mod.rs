@@ -33,7 +33,7 @@ mod demo;
 mod doctor;
 mod fake_agent;
 
-use std::{future::Future, io::IsTerminal, process::ExitCode};
+use std::{future::Future, io::IsTerminal, pin::Pin, process::ExitCode};
 
 use clap::Parser;
 
@@ -120,17 +120,20 @@ fn serve() -> ExitCode {
     if std::io::stdin().is_terminal() {
         return fail::exit(&Fail::Usage(args::NOT_A_HOST.into()));
     }
-    on_one_thread(crate::front::main()).unwrap_or_else(|fail| fail::exit(&fail))
+    ask(async { Ok(crate::front::main().await) }).unwrap_or_else(|fail| fail::exit(&fail))
 }
 
 fn ask(answer: impl Future<Output = Result<ExitCode, Fail>>) -> Result<ExitCode, Fail> {
-    on_one_thread(answer)?
+    on_one_thread(Box::pin(answer))
 }
 
-fn on_one_thread<T>(future: impl Future<Output = T>) -> Result<T, Fail> {
+/// One runtime for all of them, and not a copy of it for each: that would be 5 kB of the program for every command.
+fn on_one_thread(
+    answer: Pin<Box<dyn Future<Output = Result<ExitCode, Fail>> + '_>>,
+) -> Result<ExitCode, Fail> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(future);
+    let done = runtime.block_on(answer);
     // A read of standard input cannot be interrupted, and must not hold us.
     runtime.shutdown_background();
-    Ok(done)
+    done
 }

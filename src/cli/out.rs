@@ -3,9 +3,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use rmcp::model::CallToolResult;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::client::Answer;
 
 /// Writes a line, or several.
 pub(super) fn line(text: &str) -> io::Result<()> {
@@ -23,12 +24,8 @@ pub(super) fn json(value: &Value) -> io::Result<()> {
 }
 
 /// Writes a tool's record: as JSON, or in the words made of it.
-pub(super) fn record(
-    result: &CallToolResult,
-    as_json: bool,
-    words: impl Fn(&Value) -> String,
-) -> io::Result<()> {
-    let record = result.structured_content.as_ref().unwrap_or(&Value::Null);
+pub(super) fn record(result: &Answer, as_json: bool, words: impl Fn(&Value) -> String) -> io::Result<()> {
+    let record = result.record();
     if as_json { json(record) } else { line(&plain(&words(record))) }
 }
 

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::{client, fail::Fail, out};
-use crate::tools;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -46,11 +45,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     });
     let result = client::once("read_output", wish).await?;
     if args.json {
-        out::json(&serde_json::to_value(&result).map_err(std::io::Error::from)?)?;
+        out::json(result.whole())?;
     } else if args.raw {
-        out::line(&tools::text(&result))?;
+        out::line(&result.text())?;
     } else {
-        out::line(&out::plain(&tools::text(&result)))?;
+        out::line(&out::plain(&result.text()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -30,6 +30,6 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     // Nothing is started that nobody could look at.
     let room = crate::attach::room()?;
     let spawned = spawn::spawned(args.spawn.sized(room.rows, room.cols)).await?;
-    let child = spawned.structured_content.unwrap_or_default();
+    let child = spawned.into_record();
     attach::enter(word(&child, "child"), What::Attach, &prefix).await
 }

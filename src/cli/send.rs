@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
 
 use super::{
@@ -48,8 +47,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
 }
 
 /// Tells what became of something that was to be typed.
-pub(super) fn receipt(result: &CallToolResult, as_json: bool) -> Result<ExitCode, Fail> {
-    let record = result.structured_content.as_ref().unwrap_or(&Value::Null);
+pub(super) fn receipt(result: &client::Answer, as_json: bool) -> Result<ExitCode, Fail> {
+    let record = result.record();
     if as_json {
         out::json(record)?;
     }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use rmcp::model::CallToolResult;
 use serde_json::{Value, json};
 
 use super::{
@@ -68,7 +67,7 @@ impl Args {
 }
 
 /// The tool's answer.
-pub(super) async fn spawned(args: Args) -> Result<CallToolResult, Fail> {
+pub(super) async fn spawned(args: Args) -> Result<client::Answer, Fail> {
     let preset = args.known.or(args.preset);
     if preset.is_none() && args.command.is_empty() && args.resume.is_none() {
         return Err(Fail::Usage(

@@ -48,7 +48,7 @@ async fn stop(client: &Client, args: &Args) -> Result<ExitCode, Fail> {
     let mut refused = Vec::new();
     for answer in futures::future::join_all(stops).await {
         match answer {
-            Ok(result) => ended.extend(result.structured_content),
+            Ok(result) => ended.push(result.into_record()),
             Err(Fail::Said(why)) => refused.push(why),
             Err(other) => return Err(other),
         }

@@ -75,8 +75,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Fail> {
     };
     let result = client::once("timer_wait", wish).await?;
     out::record(&result, args.json, words)?;
-    let woke = result.structured_content.as_ref().map(|record| word(record, "woke"));
-    Ok(if woke == Some("timer") { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if word(result.record(), "woke") == "timer" { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn words(woke: &Value) -> String {

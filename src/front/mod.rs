@@ -39,6 +39,7 @@ pub use self::{
 use crate::{
     fault,
     ipc::hello::{Hello, Role},
+    keeper::image,
 };
 
 /// After the host has closed its side, answers on their way still get this long.
@@ -96,6 +97,8 @@ enum Over {
 impl Front {
     async fn run(mut self, mut connected: Connected) -> ExitCode {
         loop {
+            // From here on it carries lines.
+            image::let_go();
             match self.carry(connected).await {
                 Over::Host => return ExitCode::SUCCESS,
                 Over::Deaf(error) => return deaf(&error),

@@ -4,7 +4,7 @@
 
 use std::{
     fs::{DirBuilder, OpenOptions},
-    io::Write,
+    io::{Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -94,7 +94,9 @@ impl Home {
     fn written(door: &Door) -> Option<Home> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(door.home()).ok()?;
-        serde_json::from_reader(std::io::Read::take(file, 64 * 1024)).ok()
+        let mut text = Vec::new();
+        file.take(64 * 1024).read_to_end(&mut text).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     fn write(&self, door: &Door) -> Result<(), DoorError> {

@@ -128,7 +128,7 @@ fn rows<T>(db: &Connection, sql: &str, read: impl Fn(&Row<'_>) -> Option<T>) -> 
 }
 
 fn json(row: &Row<'_>, at: usize) -> Option<Value> {
-    serde_json::from_str(row.get_ref(at).ok()?.as_str().ok()?).ok()
+    serde_json::from_slice(row.get_ref(at).ok()?.as_str().ok()?.as_bytes()).ok()
 }
 
 /// A message's id, its child, and what it says or what became of it.

@@ -62,6 +62,8 @@ pub fn launch(exe: &Path, spec: &Spec) -> Result<Launched, LaunchError> {
     // Nothing here needs a fork of this large process: no pre_exec, so it is posix_spawn.
     let mut command = Command::new(exe);
     command.arg("keeper").env_clear().current_dir("/");
+    // Else portable-pty looks in the list of users for a shell, which nobody needs: twenty system calls at each start.
+    command.env("SHELL", "/bin/sh");
     #[cfg(feature = "faults")]
     command.envs(fault::variables());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

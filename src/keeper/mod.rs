@@ -8,6 +8,7 @@
 // What the broker uses.
 pub mod files;
 pub mod heap;
+pub mod image;
 mod launch;
 mod spec;
 pub mod wire;

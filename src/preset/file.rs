@@ -97,7 +97,8 @@ fn misfit(bytes: &[u8]) -> Option<String> {
     let wrong = |(name, value): (String, Value)| {
         let mut preset = json!({"name": "a", "about": "b", "command": ["c"]});
         preset[&name] = value;
-        serde_json::from_value::<Preset>(preset).is_err().then_some(name)
+        // As text once more: a second way of reading a preset would be 70 kB of the program.
+        serde_json::from_slice::<Preset>(preset.to_string().as_bytes()).is_err().then_some(name)
     };
     fields.into_iter().find_map(wrong)
 }

@@ -88,7 +88,7 @@ pub(super) fn cut(text: &str, bytes: usize) -> String {
 }
 
 /// All text of an answer.
-pub fn text_of(result: &CallToolResult) -> String {
+pub(super) fn text_of(result: &CallToolResult) -> String {
     let texts = result.content.iter().filter_map(|block| block.as_text().map(|text| text.text.as_str()));
     texts.collect::<Vec<_>>().join("\n")
 }

@@ -47,7 +47,6 @@ use crate::{
 };
 
 pub use self::{
-    answer::text_of as text,
     board::{BOARD, Board, BoardReport, BoardRow, BoardWish},
     explain::EXPLAIN,
     follow::{FOLLOW, FollowWish, Followed},
@@ -305,9 +304,9 @@ mod tests {
         let failed = client.call_tool(CallToolRequestParams::new("panics")).await.unwrap();
         assert_eq!(failed.is_error, Some(true));
         assert!(
-            text(&failed).starts_with("panics failed by a defect of compere (a defect)"),
+            answer::text_of(&failed).starts_with("panics failed by a defect of compere (a defect)"),
             "{}",
-            text(&failed)
+            answer::text_of(&failed)
         );
         let list = client.call_tool(CallToolRequestParams::new("list_children")).await.unwrap();
         assert_eq!(list.is_error, Some(false));

@@ -16,7 +16,7 @@ const PLACES: [(&str, &[&str]); 6] = [
     ("portable_pty", &["keeper"]),
     ("alacritty_terminal", &["child"]),
     ("rusqlite", &["journal"]),
-    ("rmcp", &["tools", "broker", "cli"]),
+    ("rmcp", &["tools", "broker"]),
     ("ratatui", &["cli"]),
     ("crossterm", &["cli"]),
 ];
@@ -316,4 +316,13 @@ fn the_readmes_table_is_the_list_of_tools() {
     let mut tools: Vec<String> = tools::list().iter().map(|tool| tool.name.to_string()).collect();
     tools.sort();
     assert_eq!(names, tools);
+}
+
+/// Each process, and so each keeper, would else make pages of its own of what is to be relocated.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn the_program_has_an_address_of_its_own() {
+    const ET_EXEC: [u8; 2] = [2, 0];
+    let program = std::fs::read(env!("CARGO_BIN_EXE_compere")).unwrap();
+    assert_eq!(program[16..18], ET_EXEC, "e_type is {:?}", &program[16..18]);
 }

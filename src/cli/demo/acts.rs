@@ -1,14 +1,14 @@
 //! What the demo plays: each act calls tools as a host would, shows what they answer, and checks it.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
-use rmcp::{model::CallToolResult, transport::TokioChildProcess};
 use serde_json::{Value, json};
 
 use super::{stage::Stage, teller::Teller};
-use crate::{
-    cli::{client::Client, fail::Fail, out::word},
-    tools,
+use crate::cli::{
+    client::{Answer, Client},
+    fail::Fail,
+    out::word,
 };
 
 /// The terminals' size.
@@ -16,14 +16,20 @@ const ROWS: u16 = 10;
 const COLS: u16 = 66;
 /// For every wait; far more than is needed.
 const TIMEOUT_MS: u64 = 20_000;
+/// What a server may take to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// All of it, in order.
 pub(super) async fn play(stage: &Stage, teller: &mut Teller) -> Result<(), Fail> {
     teller.step("An MCP host starts compere, and asks which tools there are")?;
-    let mut command = stage.compere();
-    command.stdin(Stdio::piped());
-    let server = TokioChildProcess::new(command)?;
-    Host { client: Client::host(server).await?, stage, teller }.play().await
+    let mut server = stage.compere().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let (Some(from), Some(to)) = (server.stdout.take(), server.stdin.take()) else {
+        return Err(Fail::Said("the server was started without standard streams".into()));
+    };
+    let played = Host { client: Client::host(from, to).await?, stage, teller }.play().await;
+    // It ends with its standard input; if not, it is killed here.
+    let _ = tokio::time::timeout(ENDS_WITHIN, server.wait()).await;
+    played
 }
 
 struct Host<'a> {
@@ -146,17 +152,17 @@ impl Host<'_> {
             .call("read_output", json!({"child": "flood", "mode": "stream", "since": 0, "max_bytes": 60}))
             .await?;
         let (dropped, next) = (figure(&read, "dropped"), figure(&read, "next"));
-        self.teller.note(&tools::text(&read))?;
-        expect(dropped > 0, "bytes were dropped", &tools::text(&read))?;
+        self.teller.note(&read.text())?;
+        expect(dropped > 0, "bytes were dropped", &read.text())?;
         let read = self
             .call("read_output", json!({"child": "flood", "mode": "stream", "since": next, "max_bytes": 30}))
             .await?;
-        self.teller.note(&tools::text(&read))?;
-        expect(figure(&read, "from") == next, "reading goes on where it ended", &tools::text(&read))?;
+        self.teller.note(&read.text())?;
+        expect(figure(&read, "from") == next, "reading goes on where it ended", &read.text())?;
         let read =
             self.call("read_output", json!({"child": "flood", "mode": "stream", "since": -24})).await?;
-        self.teller.note(&tools::text(&read))?;
-        expect(tools::text(&read).contains(&lines.to_string()), "the end is there", &tools::text(&read))?;
+        self.teller.note(&read.text())?;
+        expect(read.text().contains(&lines.to_string()), "the end is there", &read.text())?;
         Ok(flood)
     }
 
@@ -187,7 +193,7 @@ impl Host<'_> {
     }
 
     /// Calls a tool, and shows the call.
-    async fn call(&mut self, tool: &str, arguments: Value) -> Result<CallToolResult, Fail> {
+    async fn call(&mut self, tool: &str, arguments: Value) -> Result<Answer, Fail> {
         self.teller.call(tool, &arguments.to_string())?;
         self.client.ask(tool, arguments).await
     }
@@ -201,7 +207,7 @@ impl Host<'_> {
     /// Shows a child's screen, which must have this on it.
     async fn screen(&mut self, child: &str, shows: &str) -> Result<(), Fail> {
         let read = self.call("read_output", json!({"child": child})).await?;
-        let read = tools::text(&read);
+        let read = read.text();
         // The first line has the figures.
         let lines: Vec<&str> = read.lines().skip(1).collect();
         self.teller.screen(child, &lines, COLS.into())?;
@@ -209,14 +215,13 @@ impl Host<'_> {
     }
 }
 
-fn record(result: &CallToolResult) -> Value {
-    result.structured_content.clone().unwrap_or_default()
+fn record(result: &Answer) -> Value {
+    result.record().clone()
 }
 
 /// A figure of a long answer.
-fn figure(result: &CallToolResult, name: &str) -> u64 {
-    let figures = result.meta.as_ref();
-    figures.and_then(|meta| meta.0.get(&format!("compere/{name}"))).and_then(Value::as_u64).unwrap_or(0)
+fn figure(result: &Answer, name: &str) -> u64 {
+    result.figure(name).unwrap_or(0)
 }
 
 fn expect(met: bool, what: &str, instead: &str) -> Result<(), Fail> {

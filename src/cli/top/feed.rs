@@ -208,7 +208,7 @@ impl Feed {
         let client = tokio::time::timeout(SOON, clients.wait_for(Option::is_some)).await;
         let client = client.ok().and_then(Result::ok).and_then(|client| client.clone());
         let client = client.ok_or_else(|| Fail::NoBroker("there is no broker now".into()))?;
-        Ok(client.ask(tool, wish).await?.structured_content.unwrap_or_default())
+        Ok(client.ask(tool, wish).await?.into_record())
     }
 
     /// The names of the presets there are.
