@@ -3,6 +3,7 @@
 
 mod ask;
 pub mod composer;
+mod copies;
 pub mod delivery;
 pub mod explain;
 mod find;

@@ -29,6 +29,7 @@ use self::{person::Person, recovery::Behind};
 use super::{
     Begin, Status, Told, Witness, Written,
     composer::Composer,
+    copies::Copies,
     delivery::{DeliveryId, Fate, Job, Queue},
     find::Finder,
     glance::Glance,
@@ -93,8 +94,7 @@ pub(super) struct Task {
     end: Offset,
     /// The terminal's questions in what the child wrote before here were answered by an earlier broker.
     answered: Offset,
-    /// Up to where the keeper has a copy of the screen.
-    saved: Offset,
+    copies: Copies,
     /// What an earlier broker has seen is not seen yet.
     behind: Option<Behind>,
     written: watch::Sender<Written>,
@@ -168,7 +168,7 @@ impl Task {
             last: 0,
             end: from.at,
             answered: from.answered,
-            saved: from.at,
+            copies: Copies::new(from.at, Instant::now()),
             behind: from.behind,
             written,
             status,
@@ -238,6 +238,7 @@ impl Task {
             self.person.deadline(),
             self.stopping.as_ref().map(Stopping::deadline),
             self.rest.deadline(),
+            self.copies.deadline(self.end),
         ];
         let timeout = deadline.into_iter().flatten().min().map(|at| {
             let left = at.saturating_duration_since(Instant::now());
@@ -326,6 +327,7 @@ impl Task {
             self.stop_step(&step);
         }
         self.person_tick(now);
+        self.save_if_due(now);
         self.repose(now);
         // Whoever answers a question answers the one that is on the screen now.
         if self.queue.compares() && self.looked_at != self.screen.version() {

@@ -120,7 +120,7 @@ impl Task {
         self.written.send_replace(Written { end: self.end, at: SystemTime::now() });
         self.rest.stir(now);
         self.reducer.output(now);
-        self.save_if_due();
+        self.save_if_due(now);
         for finder in self.finders.values_mut() {
             finder.output(from, bytes);
         }

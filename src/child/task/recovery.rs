@@ -167,9 +167,9 @@ impl Task {
         self.send(Request::Resize { size });
     }
 
-    /// Gives the keeper a copy of the screen, when enough was written since the last one.
-    pub(super) fn save_if_due(&mut self) {
-        if self.end - self.saved >= SAVE_EVERY {
+    /// Gives the keeper a copy of the screen, when one is due.
+    pub(super) fn save_if_due(&mut self, now: Instant) {
+        if self.copies.is_due(self.end, now) {
             self.save();
         }
     }
@@ -177,10 +177,11 @@ impl Task {
     /// Gives the keeper a copy of the screen as it is now, for a broker after us. In the middle of an escape sequence
     /// there is none to give: the next output is another chance.
     pub(super) fn save(&mut self) {
-        if self.knows_strokes()
-            && let Some(bytes) = self.screen.checkpoint()
-        {
-            self.saved = self.end;
+        let began = Instant::now();
+        let copy = if self.knows_strokes() { self.screen.checkpoint() } else { None };
+        let now = Instant::now();
+        self.copies.tried(copy.is_some().then_some(self.end), now - began, now);
+        if let Some(bytes) = copy {
             self.send(Request::Save { at: self.end, bytes: &bytes });
         }
     }
@@ -188,6 +189,3 @@ impl Task {
 
 /// How long a keeper may take to send again what it has: milliseconds, unless it is stopped.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two copies of the screen, in bytes: with as much again written while nobody listens, the ring still goes on
-/// from the last copy. A copy costs about as much as parsing a tenth of this.
-const SAVE_EVERY: u64 = 384 * 1024;
