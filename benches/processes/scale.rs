@@ -19,6 +19,8 @@ const CHILDREN: usize = 500;
 /// Of the other programs: what one session costs does not depend on how many there are.
 const THEIRS: usize = 100;
 const BUSY: usize = 50;
+/// By then each has given back what it can (`child/rest`), and the system has got it.
+const RESTED_MS: u64 = 6000;
 const IDLE_MS: u64 = 5000;
 const CALLS: usize = 100;
 
@@ -45,31 +47,47 @@ fn start(front: &mut Front, program: &Value, count: usize) -> Vec<i32> {
     (0..count).map(one).collect()
 }
 
+/// A company in which all rest, and what one of them costs, in MB.
+struct Resting {
+    company: Company,
+    front: Front,
+    broker: i32,
+    keepers: Vec<i32>,
+    /// In its keeper.
+    kept: f64,
+    /// In the broker.
+    shared: f64,
+}
+
+impl Resting {
+    fn new(run: &Run, program: [&str; 3], count: usize) -> Self {
+        let company = run.company();
+        let mut front = company.front();
+        clock::pause(500);
+        let broker = company.broker().unwrap();
+        let empty = proc::pss_mb(broker);
+        let keepers = start(&mut front, &json!(program), count);
+        clock::pause(RESTED_MS);
+        let kept = memory(&keepers) / count as f64;
+        let shared = (proc::pss_mb(broker) - empty) / count as f64;
+        Resting { company, front, broker, keepers, kept, shared }
+    }
+}
+
 fn idle(run: &mut Run) -> Vec<Row> {
-    let company = run.company();
-    let mut front = company.front();
-    clock::pause(500);
-    let broker = company.broker().unwrap();
-    let empty = proc::pss_mb(broker);
-    let keepers = start(&mut front, &json!(WAITS), CHILDREN);
-    clock::pause(3000);
-    let (kept, shared) = (memory(&keepers), proc::pss_mb(broker) - empty);
-    let each = (kept + shared) / CHILDREN as f64;
+    let Resting { company, mut front, broker, keepers, kept, shared } = Resting::new(run, WAITS, CHILDREN);
+    let each = kept + shared;
     let pids = [keepers, vec![broker, front.process.id() as i32]].concat();
     let before = proc::cpu_ms(&pids);
     clock::pause(IDLE_MS);
     let spent = (proc::cpu_ms(&pids) - before) / IDLE_MS as f64 * 100.0;
     let how = format!(
-        "PSS of {CHILDREN} keepers and of what the broker has grown by, 3 s after the last spawn; programs that said one line"
+        "PSS of {CHILDREN} keepers and of what the broker has grown by, 6 s after the last spawn; programs that said one line"
     );
     let mut memory = Row::new(format!("memory of an idle child of {CHILDREN}, in all"), each, "MB")
         .goal(Goal::Most(0.6))
         .how(how);
-    let parts = format!(
-        "of that, {:.3} in its keeper and {:.3} in the broker",
-        kept / CHILDREN as f64,
-        shared / CHILDREN as f64
-    );
+    let parts = format!("of that, {kept:.3} in its keeper and {shared:.3} in the broker");
     let mut rows = Vec::new();
     for (kind, per) in theirs(run, &WAITS) {
         if kind == Kind::Tmux {
@@ -83,7 +101,7 @@ fn idle(run: &mut Run) -> Vec<Row> {
         }
     }
     rows.insert(0, memory);
-    rows.push(Row::new("the broker's part", shared / CHILDREN as f64, "MB").how(parts));
+    rows.push(Row::new("the broker's part", shared, "MB").how(parts));
     rows.push(
         Row::new(format!("processor time of {CHILDREN} idle children"), spent, "% of a core")
             .goal(Goal::Most(0.1))
@@ -96,15 +114,9 @@ fn idle(run: &mut Run) -> Vec<Row> {
 
 /// What the rest pays when each has a history.
 fn scrolled(run: &mut Run) -> Vec<Row> {
-    let company = run.company();
-    let mut front = company.front();
-    clock::pause(500);
-    let broker = company.broker().unwrap();
-    let empty = proc::pss_mb(broker);
-    let keepers = start(&mut front, &json!(SCROLLED), THEIRS);
-    clock::pause(5000);
-    let each = (memory(&keepers) + proc::pss_mb(broker) - empty) / THEIRS as f64;
-    let how = format!("the same, of {THEIRS} that wrote 3,000 short lines and were idle for 5 s");
+    let resting = Resting::new(run, SCROLLED, THEIRS);
+    let each = resting.kept + resting.shared;
+    let how = format!("the same, of {THEIRS} that wrote 3,000 short lines");
     let mut row =
         Row::new("memory of an idle child that has scrolled", each, "MB").goal(Goal::Most(0.6)).how(how);
     for (kind, per) in theirs(run, &SCROLLED) {
