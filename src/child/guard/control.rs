@@ -1,5 +1,5 @@
 //! The control sequences that most of them are, with plain numbers and nothing else in them, done without a parser: colours,
-//! where the cursor goes, what is erased. What comes of one is the same as the parser's (screen/tests holds that).
+//! where the cursor goes, what is erased. What comes of one is the same as the parser's (`screen/same` holds that).
 
 use alacritty_terminal::vte::ansi::{Attr, ClearMode, Color, Handler, LineClearMode, NamedColor, Rgb};
 
