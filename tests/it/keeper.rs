@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod checkpoint;
+mod ends;
+mod start;
 mod typed;
 
 use std::{
@@ -277,24 +279,6 @@ fn output_reaches_whoever_follows_and_the_exit_comes_after_it() {
 }
 
 #[test]
-fn without_anyone_connected_it_ends_as_well_and_leaves_its_record() {
-    let kept = Kept::sh("echo hello; exit 3");
-    let child = kept.child;
-    let record = kept.ended();
-    assert_eq!((record.exit, record.child_pid), (Some(Exit::Code(3)), child.as_raw_nonzero().get()));
-    assert_eq!(record.read(Offset(0), 100).unwrap(), (Offset(0), b"hello\r\n".to_vec()));
-}
-
-#[test]
-fn a_signal_that_ended_it_is_told() {
-    let kept = Kept::sh("read x; kill -KILL $$");
-    let mut client = kept.client();
-    client.type_in("\n");
-    assert_eq!(client.exited(), Exit::Signal(9));
-    assert_eq!(kept.ended().exit, Some(Exit::Signal(9)));
-}
-
-#[test]
 fn hello_tells_who_is_there() {
     let kept = Kept::with("echo hello; read x", |spec| spec.size = Size { rows: 0, cols: 9999 });
     kept.follower().sees("hello");
@@ -551,82 +535,6 @@ fn a_follower_a_whole_ring_behind_loses_nothing_when_the_child_dies() {
 }
 
 #[test]
-fn the_end_of_every_listener_is_not_the_childs() {
-    let kept = Kept::sh("echo ready; read x; echo got $x; exit 5");
-    let mut follower = kept.follower();
-    follower.sees("ready");
-    drop(follower);
-    for signal in [Signal::HUP, Signal::INT, Signal::TERM, Signal::PIPE, Signal::QUIT, Signal::USR1] {
-        rustix::process::kill_process(kept.keeper, signal).unwrap();
-    }
-    let mut follower = kept.follower();
-    follower.client.type_in("this\n");
-    assert_eq!(follower.exited(), Exit::Code(5));
-    assert!(follower.text().contains("got this"));
-}
-
-#[test]
-fn the_exit_is_known_while_a_grandchild_holds_the_terminal() {
-    for grandchild in ["setsid sh -c 'echo up; exec sleep 1000'", "(trap '' HUP; echo up; exec sleep 1000)"] {
-        let kept = Kept::sh(&format!("{grandchild} & read x; echo started; exit 3"));
-        let mut follower = kept.follower();
-        follower.sees("up");
-        follower.client.type_in("\n");
-        assert_eq!(follower.exited(), Exit::Code(3));
-        assert!(follower.text().contains("started"));
-        let left = kept.client().processes();
-        assert_eq!(left.len(), 1, "{grandchild}");
-        assert!(!left.contains(&kept.child.as_raw_nonzero().get()));
-
-        // Who comes later is told as well, after the output.
-        let mut late = kept.follower();
-        assert_eq!(late.exited(), Exit::Code(3));
-        assert!(late.text().contains("started"));
-        late.client.type_in("x");
-        late.client.until(|event| match event {
-            Event::Refused { id: 99, reason } => {
-                assert_eq!(reason, "child is gone");
-                Some(())
-            }
-            _ => None,
-        });
-
-        follower.client.send(&Request::Signal { signal: 9, whom: Whom::Tree });
-        assert!(follower.client.find(|_| None::<()>).is_none());
-        assert!(!runs(Pid::from_raw(left[0]).unwrap()));
-        assert_eq!(kept.ended().exit, Some(Exit::Code(3)));
-    }
-}
-
-#[test]
-fn a_kill_of_the_tree_leaves_nothing_of_it() {
-    let fork = "setsid sh -c 'while :; do setsid sleep 1000 & setsid sleep 0.01; done'";
-    let kept = Kept::sh(&format!("{fork} & {fork} & echo started; exec sleep 1000"));
-    let mut follower = kept.follower();
-    follower.sees("started");
-    eventually(|| kept.client().processes().len() > 20);
-    let before = kept.client().processes();
-    follower.client.send(&Request::Signal { signal: 9, whom: Whom::Tree });
-    assert_eq!(follower.exited(), Exit::Signal(9));
-    follower.eof();
-    assert_eq!(kept.ended().exit, Some(Exit::Signal(9)));
-    assert!(before.into_iter().all(|pid| !runs(Pid::from_raw(pid).unwrap())));
-}
-
-#[test]
-fn a_group_is_signalled_with_those_in_the_foreground() {
-    let kept = Kept::sh("trap 'echo caught; exit 7' TERM; echo ready; while :; do sleep 1000 & wait; done");
-    let mut follower = kept.follower();
-    follower.sees("ready");
-    // No signals of such numbers; nobody is hurt.
-    follower.client.send(&Request::Signal { signal: 0, whom: Whom::Group });
-    follower.client.send(&Request::Signal { signal: -9, whom: Whom::Tree });
-    follower.client.send(&Request::Signal { signal: 15, whom: Whom::Group });
-    assert_eq!(follower.exited(), Exit::Code(7));
-    assert!(follower.text().contains("caught"));
-}
-
-#[test]
 fn a_new_size_reaches_the_child_and_the_record() {
     let kept = Kept::sh("stty size; read x; stty size");
     let mut follower = kept.follower();
@@ -649,97 +557,6 @@ fn a_child_that_lets_go_of_its_terminal_may_take_it_again() {
     go.write_all(b"\n").unwrap();
     assert_eq!(follower.exited(), Exit::Code(0));
     assert_eq!(follower.text(), "\r\nback\r\n");
-}
-
-#[test]
-fn what_a_killed_keeper_held_is_read_from_its_file() {
-    let mut kept = Kept::sh("seq 1 300000; echo end; read x");
-    let all = lines(300_000) + "end\r\n";
-    let mut client = kept.client();
-    eventually(|| client.end() == Offset(all.len() as u64));
-    assert!(Ring::is_kept(&kept.ring()).unwrap());
-    kept.process.kill().unwrap();
-    assert_eq!(kept.process.wait().unwrap().signal(), Some(9));
-
-    assert!(!Ring::is_kept(&kept.ring()).unwrap());
-    let record = Ring::open(&kept.ring()).unwrap();
-    assert_eq!((record.exit, record.eof), (None, false));
-    assert_eq!(record.child_pid, kept.child.as_raw_nonzero().get());
-    let (from, bytes) = record.read(Offset(0), usize::MAX).unwrap();
-    assert!(bytes.len() == 1 << 20 && bytes == all.as_bytes()[from.0 as usize..]);
-    eventually(|| !runs(kept.child));
-}
-
-#[test]
-fn a_keeper_killed_while_it_writes_leaves_a_whole_ring() {
-    let mut kept = Kept::sh("seq 1 100000000");
-    let mut client = kept.client();
-    eventually(|| client.end().0 > 3 << 20);
-    kept.process.kill().unwrap();
-    kept.process.wait().unwrap();
-    let record = Ring::open(&kept.ring()).unwrap();
-    let (from, bytes) = record.read(Offset(0), usize::MAX).unwrap();
-    assert_eq!((from, bytes.len()), (record.start, 1 << 20));
-    let text = String::from_utf8(bytes).unwrap();
-    let mut numbers = text.split("\r\n").skip(1).peekable();
-    while let (Some(one), Some(next)) = (numbers.next(), numbers.peek()) {
-        let expected = (one.parse::<u32>().unwrap() + 1).to_string();
-        // The last may be cut.
-        assert!(*next == expected || expected.starts_with(next.trim_end()), "{one} {next}");
-    }
-}
-
-#[test]
-fn a_child_starts_as_at_a_login() {
-    let kept = Kept::with(
-        "read x; echo argv0 $0; grep ^Sig /proc/self/status; umask; pwd; ls /proc/self/fd | tr '\\n' ' '; echo; exec env",
-        |spec| {
-            spec.argv.push("name".into());
-            spec.env.push(("A".into(), "ä b".into()));
-        },
-    );
-    let mut follower = kept.follower();
-    follower.client.type_in("\n");
-    follower.exited();
-    let text = follower.text();
-    let mask = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("grep shows it");
-        u64::from_str_radix(line.trim(), 16).unwrap()
-    };
-    let ignored = mask("SigIgn:");
-    for signal in
-        [Signal::HUP, Signal::INT, Signal::QUIT, Signal::PIPE, Signal::ALARM, Signal::TERM, Signal::CHILD]
-    {
-        assert_eq!(ignored >> (signal.as_raw() - 1) & 1, 0, "{signal:?} is ignored");
-    }
-    assert_eq!(mask("SigBlk:"), 0);
-
-    let ours = std::process::Command::new("sh").args(["-c", "umask"]).output().unwrap().stdout;
-    let rest: Vec<&str> = text
-        .lines()
-        .skip_while(|line| !line.starts_with("Sig"))
-        .filter(|line| !line.starts_with("Sig"))
-        .collect();
-    let cwd = kept.dir.path().canonicalize().unwrap();
-    assert_eq!(rest[..3], [String::from_utf8(ours).unwrap().trim(), cwd.to_str().unwrap(), "0 1 2 3 "]);
-    let mut env: Vec<&str> = rest[3..].iter().copied().filter(|line| !line.starts_with("PWD=")).collect();
-    env.sort_unstable();
-    assert_eq!(env, ["A=ä b", "PATH=/usr/bin:/bin", "SHELL=/bin/sh"]);
-    assert!(text.starts_with("\r\nargv0 name\r\n"));
-}
-
-#[test]
-fn argv0_is_what_was_asked_for() {
-    let kept = Kept::with("", |spec| spec.argv = ["cat", "/proc/self/cmdline"].map(Into::into).into());
-    assert_eq!(kept.ended().read(Offset(0), 100).unwrap().1, b"cat\0/proc/self/cmdline\0");
-}
-
-#[test]
-fn its_files_are_for_its_user_only() {
-    let kept = Kept::sh("read x");
-    for path in [kept.ring(), kept.socket()] {
-        assert_eq!(path.symlink_metadata().unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
-    }
 }
 
 #[test]
@@ -808,124 +625,7 @@ fn who_never_reads_its_answers_is_left() {
     kept.client().tty();
 }
 
-#[track_caller]
-fn refused<T: Debug>(
-    exe: &Path,
-    change: impl FnOnce(&mut Spec),
-    expected: impl FnOnce(&StartError) -> Option<T>,
-) {
-    let dir = tempfile::tempdir().unwrap();
-    let mut spec = spec(dir.path(), &["touch", "started"]);
-    change(&mut spec);
-    match launch(exe, &spec) {
-        Err(LaunchError::Start(error)) => assert!(expected(&error).is_some(), "{error:?}"),
-        other => panic!("{other:?}"),
-    }
-    let left: Vec<_> = dir.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.is_empty(), "{left:?}");
-}
-
-#[test]
-fn what_cannot_be_started_is_refused_by_name_and_leaves_nothing() {
-    macro_rules! refused {
-        ($change:expr, $pattern:pat) => {
-            refused(Path::new(EXE), $change, |error| matches!(error, $pattern).then_some(()))
-        };
-    }
-    let program = |program: &'static str| move |spec: &mut Spec| spec.argv[0] = program.into();
-    refused!(|spec: &mut Spec| spec.argv.clear(), StartError::EmptyArgv);
-    refused!(|spec: &mut Spec| spec.argv[1] = "\0".into(), StartError::Nul { .. });
-    refused!(|spec: &mut Spec| spec.env.push(("A=B".into(), String::new())), StartError::BadEnvName { .. });
-    refused!(|spec: &mut Spec| spec.cwd = "relative".into(), StartError::CwdRelative { .. });
-    refused!(|spec: &mut Spec| spec.cwd = "/no/such".into(), StartError::CwdMissing { .. });
-    refused!(|spec: &mut Spec| spec.cwd = "/etc/passwd".into(), StartError::CwdNotADirectory { .. });
-    refused!(program("no-such-program"), StartError::ProgramNotFound { .. });
-    refused!(program("./no-such-program"), StartError::ProgramNotFound { .. });
-    refused!(program("/etc/passwd"), StartError::NotExecutable { .. });
-    refused!(program("/etc"), StartError::ProgramIsADirectory { .. });
-    refused!(|spec: &mut Spec| spec.argv[1] = "x".repeat(200_000), StartError::TooLong { .. });
-    refused!(|spec: &mut Spec| spec.socket = "/no/such/socket".into(), StartError::Files { .. });
-    refused!(
-        |spec: &mut Spec| spec.socket = format!("/tmp/{}", "x".repeat(200)).into(),
-        StartError::Files { .. }
-    );
-    refused!(|spec: &mut Spec| spec.ring = "/no/such/ring".into(), StartError::Files { .. });
-    refused!(|spec: &mut Spec| spec.argv[1] = "x".repeat(5 << 20), StartError::BadSpec { .. });
-    // Two quotes, so this is one byte too many.
-    refused!(
-        |spec: &mut Spec| spec.about = Value::String("x".repeat((64 << 10) - 1)),
-        StartError::AboutTooLong { bytes: 65_537, limit: 65_536 }
-    );
-
-    let scripts = tempfile::tempdir().unwrap();
-    let script = executable(scripts.path(), "script", "#!/no/such/interpreter\n");
-    refused!(|spec: &mut Spec| spec.argv[0] = script, StartError::InterpreterMissing { .. });
-    // Three descriptors, four of the keeper's own: no PTY fits below this.
-    let poor = executable(scripts.path(), "poor", &format!("#!/bin/sh\nulimit -n 7\nexec {EXE} \"$@\"\n"));
-    refused(
-        Path::new(&poor),
-        |_| {},
-        |error| matches!(error, StartError::NoPty { errno: Some(24), .. }).then_some(()),
-    );
-}
-
-#[test]
-fn files_that_are_there_already_are_left_alone() {
-    for name in ["ring", "socket"] {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(name), "mine").unwrap();
-        let error = launch(Path::new(EXE), &spec(dir.path(), &["touch", "started"])).unwrap_err();
-        assert!(
-            matches!(&error, LaunchError::Start(StartError::Files { path, .. }) if path.ends_with(name)),
-            "{error}"
-        );
-        assert_eq!(dir.path().read_dir().unwrap().count(), 1);
-        assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), "mine");
-    }
-}
-
-#[test]
-fn what_is_no_keeper_is_an_error() {
-    let dir = tempfile::tempdir().unwrap();
-    let launch = |exe: &str| launch(Path::new(exe), &spec(dir.path(), &["true"])).unwrap_err();
-    assert!(matches!(launch("/no/such/exe"), LaunchError::Keeper { .. }));
-    assert!(matches!(launch("/bin/true"), LaunchError::Answer { answer } if answer.is_empty()));
-    assert!(matches!(launch("/bin/echo"), LaunchError::Answer { answer } if answer == "keeper\n"));
-}
-
 fn eventually_open(fifo: &Path) -> File {
     eventually(|| fifo.exists());
     File::options().write(true).open(fifo).unwrap()
-}
-
-fn executable(dir: &Path, name: &str, text: &str) -> String {
-    let path = dir.join(name);
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
-#[test]
-fn a_child_that_was_started_for_nobody_ends_with_its_keeper() {
-    use std::io::Write;
-    let dir = tempfile::tempdir().unwrap();
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut keeper = std::process::Command::new(EXE)
-        .arg("keeper")
-        .env_clear()
-        .stdin(std::process::Stdio::piped())
-        .stdout(writer)
-        .spawn()
-        .unwrap();
-    // Its launcher is killed before it can be told.
-    drop(reader);
-    let mut line =
-        serde_json::to_vec(&spec(dir.path(), &["sh", "-c", "trap '' HUP TERM; sleep 1000"])).unwrap();
-    line.push(b'\n');
-    keeper.stdin.take().unwrap().write_all(&line).unwrap();
-    assert!(keeper.wait().unwrap().success());
-    assert!(!dir.path().join("socket").exists());
-    let record = Ring::open(&dir.path().join("ring")).unwrap();
-    assert_eq!(record.exit, Some(Exit::Signal(9)));
-    assert!(!crate::support::alive(record.child_pid));
 }
