@@ -1,7 +1,12 @@
-//! What Linux's `/proc` tells of processes and of this run of the machine. Knows nothing of ours.
+//! What Linux tells of processes and of this run of the machine, most of it in `/proc`. Knows nothing of ours.
 
-use std::fs;
+use std::{
+    fs, io,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 /// One process, so named that a later one with the same number is another.
@@ -108,6 +113,19 @@ impl Stat {
     }
 }
 
+/// Whether the process of this pidfd ends within this time. Sleeps until then.
+pub fn ended(process: impl AsFd, within: Duration) -> io::Result<bool> {
+    let until = Instant::now() + within;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            ended => return Ok(ended? > 0),
+        }
+    }
+}
+
 /// The kernel's number of this run of the machine: process numbers and start times mean something within one only.
 /// `None` where there is no telling.
 pub fn boot_id() -> Option<[u8; 16]> {
@@ -148,6 +166,18 @@ mod tests {
         let parent = std::os::unix::process::parent_id() as i32;
         assert_eq!(lineage(me.pid)[..2], [me.pid, parent]);
         assert!(family(parent).contains(&me.pid) && all().any(|pid| pid == me.pid));
+    }
+
+    #[test]
+    fn an_end_is_waited_for_as_long_as_that() {
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        assert!(!ended(&process, Duration::from_millis(1)).unwrap());
+        drop(child.stdin.take());
+        assert!(ended(&process, Duration::from_secs(60)).unwrap());
+        child.wait().unwrap();
     }
 
     #[test]

@@ -1,10 +1,6 @@
 //! A broker that runs: which process it certainly is, and its orderly end. Knows nothing of who comes after it.
 
-use std::{
-    io,
-    os::fd::OwnedFd,
-    time::{Duration, Instant},
-};
+use std::{io, os::fd::OwnedFd, time::Duration};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -14,6 +10,7 @@ use rustix::{
 use tokio::net::UnixStream;
 
 use super::link::Connected;
+use crate::proc;
 
 /// The process that listens.
 #[derive(Debug)]
@@ -89,7 +86,7 @@ impl Running {
         let _ = pidfd_send_signal(&self.process, Signal::TERM);
         // A thread of its own sleeps on it.
         let (process, within) = (self.process, Self::PATIENCE);
-        let ended = tokio::task::spawn_blocking(move || ended(&process, within)).await;
+        let ended = tokio::task::spawn_blocking(move || proc::ended(&process, within)).await;
         if ended.map_err(io::Error::other)?? {
             Ok(())
         } else {
@@ -102,19 +99,6 @@ impl Running {
 pub(super) fn hung_up(stream: &UnixStream) -> io::Result<bool> {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     Ok(poll(&mut [PollFd::new(stream, PollFlags::RDHUP)], Some(&now))? > 0)
-}
-
-/// Whether a process ends within this time.
-fn ended(process: &OwnedFd, within: Duration) -> io::Result<bool> {
-    let until = Instant::now() + within;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left)) {
-            Err(rustix::io::Errno::INTR) => {}
-            ended => return Ok(ended? > 0),
-        }
-    }
 }
 
 /// Whether one version comes before another, by its numbers alone. What is no version is not older.

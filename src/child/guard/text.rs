@@ -5,22 +5,11 @@ use alacritty_terminal::{
     grid::Dimensions,
     index::Column,
     term::{TermMode, cell::Flags},
-    vte::ansi::{CharsetIndex, Handler, StandardCharset},
+    vte::ansi::{C0, CharsetIndex, Handler, StandardCharset},
 };
 use unicode_width::UnicodeWidthChar;
 
 use super::{CHARSETS, Guard};
-
-const BEL: u8 = 0x07;
-const BS: u8 = 0x08;
-const LF: u8 = 0x0a;
-const VT: u8 = 0x0b;
-const FF: u8 = 0x0c;
-const CR: u8 = 0x0d;
-const SO: u8 = 0x0e;
-const SI: u8 = 0x0f;
-const SUB: u8 = 0x1a;
-const DEL: u8 = 0x7f;
 
 impl Guard<'_> {
     /// What the parser makes of text outside of any sequence.
@@ -33,7 +22,7 @@ impl Guard<'_> {
                     self.ascii(&rest[..run]);
                     run
                 }
-                DEL.. => self.characters(rest),
+                C0::DEL.. => self.characters(rest),
                 _ => {
                     self.control_character(first);
                     1
@@ -45,14 +34,14 @@ impl Guard<'_> {
 
     fn control_character(&mut self, byte: u8) {
         match byte {
-            LF | VT | FF => self.linefeed(),
-            CR => self.carriage_return(),
-            b'\t' => self.put_tab(1),
-            BS => self.backspace(),
-            BEL => self.bell(),
-            SUB => self.substitute(),
-            SO => self.set_active_charset(CharsetIndex::G1),
-            SI => self.set_active_charset(CharsetIndex::G0),
+            C0::LF | C0::VT | C0::FF => self.linefeed(),
+            C0::CR => self.carriage_return(),
+            C0::HT => self.put_tab(1),
+            C0::BS => self.backspace(),
+            C0::BEL => self.bell(),
+            C0::SUB => self.substitute(),
+            C0::SO => self.set_active_charset(CharsetIndex::G1),
+            C0::SI => self.set_active_charset(CharsetIndex::G0),
             _ => {}
         }
     }

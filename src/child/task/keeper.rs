@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, pidfd_open},
-};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{Pending, Reader, Task};
 use crate::{
@@ -24,6 +21,7 @@ use crate::{
         Ring,
         wire::{self, Decoder, Event, Request},
     },
+    proc,
 };
 
 impl Task {
@@ -120,7 +118,6 @@ impl Task {
         self.written.send_replace(Written { end: self.end, at: SystemTime::now() });
         self.rest.stir(now);
         self.reducer.output(now);
-        self.save_if_due(now);
         for finder in self.finders.values_mut() {
             finder.output(from, bytes);
         }
@@ -231,8 +228,11 @@ impl Task {
     fn reap(&mut self) -> bool {
         const WITHIN: Duration = Duration::from_secs(5);
         let until = Instant::now() + WITHIN;
-        if let Some(process) = &self.process {
-            ended(process.id(), WITHIN);
+        // Without a descriptor for it there is still the lock to be looked at.
+        if let Some(process) = &self.process
+            && let Ok(process) = pidfd_open(Pid::from_child(process), PidfdFlags::empty())
+        {
+            let _ = proc::ended(process, WITHIN);
         }
         while !self.is_unkept() {
             if Instant::now() >= until {
@@ -322,15 +322,6 @@ impl Task {
             }
         }
     }
-}
-
-/// Sleeps until this child of ours has ended, and for no longer than that.
-fn ended(pid: u32, within: Duration) {
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    // Without a descriptor for it there is still the lock to be looked at.
-    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    let within = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
-    let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&within));
 }
 
 /// Whether that is how a socket answers whose keeper has ended, and not a want of ours.

@@ -70,7 +70,7 @@ impl Host<'_> {
         let receipt = self
             .call("send_message_to", json!({"to": "shell", "message": "echo the answer is $((6 * 7))"}))
             .await?;
-        let receipt = record(&receipt);
+        let receipt = receipt.into_record();
         self.teller.note(&format!(
             "{}, what it writes is after offset {}",
             word(&receipt, "status"),
@@ -116,7 +116,7 @@ impl Host<'_> {
             self.client.ask("send_message_to", json!({"to": "worker", "message": message})),
         );
         sent?;
-        let woke = record(&woke?);
+        let woke = woke?.into_record();
         let report = &woke["reports"][0];
         self.teller.note(&format!(
             "{} from {} {} ended the wait after {} ms: {} \"{}\"",
@@ -169,11 +169,11 @@ impl Host<'_> {
     async fn stop(&mut self, children: &[&str]) -> Result<(), Fail> {
         self.teller.step("It stops them all, with everything they started")?;
         for child in children {
-            let stopped = record(&self.call("stop", json!({"child": child, "grace_ms": 300})).await?);
+            let stopped = self.call("stop", json!({"child": child, "grace_ms": 300})).await?.into_record();
             self.teller.note(&format!("ended: {}, left: {}", stopped["exit"], stopped["left"]))?;
             expect(stopped["left"] == json!([]), "nothing of it is left", &stopped.to_string())?;
         }
-        let list = record(&self.client.ask("list_children", json!({})).await?);
+        let list = self.client.ask("list_children", json!({})).await?.into_record();
         let live = &list["limits"]["all"]["live"];
         expect(*live == json!(0), "nobody lives", &list.to_string())
     }
@@ -182,7 +182,7 @@ impl Host<'_> {
         self.teller.call("spawn", &wish.to_string())?;
         wish["rows"] = ROWS.into();
         wish["cols"] = COLS.into();
-        let child = record(&self.client.ask("spawn", wish).await?);
+        let child = self.client.ask("spawn", wish).await?.into_record();
         self.teller.note(&format!(
             "{} {}, process {}",
             word(&child, "child"),
@@ -201,7 +201,7 @@ impl Host<'_> {
     async fn wait(&mut self, until: Value) -> Result<Value, Fail> {
         self.teller.call("timer_wait", &json!({"until": until}).to_string())?;
         let wait = json!({"timeout_ms": TIMEOUT_MS, "until": until});
-        Ok(record(&self.client.ask("timer_wait", wait).await?))
+        Ok(self.client.ask("timer_wait", wait).await?.into_record())
     }
 
     /// Shows a child's screen, which must have this on it.
@@ -213,10 +213,6 @@ impl Host<'_> {
         self.teller.screen(child, &lines, COLS.into())?;
         expect(lines.iter().any(|line| line.contains(shows)), &format!("the screen shows {shows:?}"), &read)
     }
-}
-
-fn record(result: &Answer) -> Value {
-    result.record().clone()
 }
 
 /// A figure of a long answer.

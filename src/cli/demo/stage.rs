@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
-};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::{net::UnixStream, process::Command};
 
 use crate::{
@@ -20,6 +17,7 @@ use crate::{
     cli::doctor::orphans,
     ipc::{door, hello},
     keeper::Ring,
+    proc,
 };
 
 /// A directory nobody else knows of.
@@ -134,6 +132,5 @@ fn end(pid: Pid) {
 /// Whether a process has ended, or does soon. Blocks: there is nothing else left to do.
 fn ended(pid: Pid) -> bool {
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return true };
-    let patience = Timespec { tv_sec: Stage::PATIENCE.as_secs() as i64, tv_nsec: 0 };
-    poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)).is_ok_and(|ended| ended > 0)
+    proc::ended(process, Stage::PATIENCE).unwrap_or(false)
 }
